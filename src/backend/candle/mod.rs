@@ -1,0 +1,1 @@
+//! candle: the engine of training, and the reference.

@@ -1,0 +1,164 @@
+//! Who does the arithmetic of a BERT-family encoder.
+//!
+//! A model is written once, generic over [`Backend`]. Hidden states are packed rows: `[rows, hidden]`, where `rows` is
+//! the sum of the lengths of the sequences of a batch. There is no padding and no mask tensor: attention is told the
+//! [`Lengths`]. An operation that a fused kernel does well is one operation.
+
+use std::future::Future;
+
+use crate::error::Result;
+
+#[cfg(feature = "candle")]
+pub mod candle;
+pub mod simd;
+
+/// The operations of a BERT-family encoder, and the forms in which an engine likes its weights.
+///
+/// Shapes: `R` rows of all sequences, `H` hidden size, `N` outputs, `K` inputs.
+pub trait Backend {
+    /// Activations, `[rows, columns]`, `f32` at the border.
+    type Tensor: Clone;
+    /// A weight matrix `[N, K]` as this engine likes it: a candle tensor, packed `f32` or int8 panels.
+    type Matrix;
+    /// Rows to look up, `[vocabulary, H]`.
+    type Table;
+    /// A bias or a scale, `[N]`.
+    type Vector;
+
+    /// The engine's name as it stands in results: `candle`, `simd`.
+    fn name(&self) -> &'static str;
+
+    /// Takes a table over from a file.
+    fn table(&self, stored: Stored) -> Result<Self::Table>;
+
+    /// Takes a matrix over from a file. Several parts of equal width become one matrix, stacked along its outputs, so
+    /// that query, key and value are one product.
+    fn matrix(&self, parts: &[Stored]) -> Result<Self::Matrix>;
+
+    /// Takes a vector over from a file, several parts joined end to end.
+    fn vector(&self, parts: &[Stored]) -> Result<Self::Vector>;
+
+    /// The sum of one row of each table for every id: `[R, H]`. All id slices have length `R`.
+    fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Self::Tensor>;
+
+    /// `act(x · weightᵀ + bias)`: `[R, K]` to `[R, N]`.
+    fn linear(&self, x: &Self::Tensor, linear: &Linear<Self>, act: Activation) -> Result<Self::Tensor>;
+
+    /// Layer normalisation of `x + residual` over the columns: `[R, H]`.
+    fn add_norm(&self, x: &Self::Tensor, residual: Option<&Self::Tensor>, norm: &Norm<Self>) -> Result<Self::Tensor>;
+
+    /// Scaled dot-product attention inside each sequence: `qkv` is `[R, 3H]` with query, key and value side by side,
+    /// each split in `heads`; the result is `[R, H]`.
+    fn attention(&self, qkv: &Self::Tensor, heads: usize, lengths: &Lengths) -> Result<Self::Tensor>;
+
+    /// Zeroes elements with probability `p` and scales the rest. Only training overrides this.
+    fn dropout(&self, x: Self::Tensor, _p: f32) -> Result<Self::Tensor> {
+        Ok(x)
+    }
+
+    /// Shows an inner state to whoever wants to look: tests compare them, distillation learns from them.
+    fn observe(&self, _at: Site, _x: &Self::Tensor) {}
+
+    /// Brings values back to the caller, row by row. The only operation that may wait.
+    fn to_host(&self, x: &Self::Tensor) -> impl Future<Output = Result<Vec<f32>>>;
+}
+
+/// A dense layer: weight `[N, K]`, bias `[N]`.
+pub struct Linear<B: Backend + ?Sized> {
+    /// `[N, K]`, as PyTorch stores it.
+    pub weight: B::Matrix,
+    /// `[N]`.
+    pub bias: Option<B::Vector>,
+}
+
+/// A layer normalisation over `H` columns.
+pub struct Norm<B: Backend + ?Sized> {
+    /// `[H]`.
+    pub weight: B::Vector,
+    /// `[H]`.
+    pub bias: B::Vector,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// What a [`Linear`] does to its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// `x · Φ(x)` with the error function, the `gelu` of BERT (not the tanh approximation).
+    Gelu,
+}
+
+/// Where [`Backend::observe`] looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// Hugging Face's `hidden_states[i]`: 0 is the embedding output, `i` the output of layer `i`. `[R, H]`.
+    HiddenState(usize),
+}
+
+/// The lengths of the sequences whose rows lie one after the other in a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lengths(Vec<usize>);
+
+impl Lengths {
+    /// One entry a sequence, in order.
+    pub fn new(lengths: Vec<usize>) -> Self {
+        Self(lengths)
+    }
+
+    /// The number of rows of all sequences.
+    pub fn rows(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// The rows of each sequence.
+    pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        self.0.iter().scan(0, |start, &length| {
+            let range = *start..*start + length;
+            *start = range.end;
+            Some(range)
+        })
+    }
+}
+
+/// A weight as it lies in a file: `[rows, columns]`, row-major. A vector has one row.
+#[derive(Clone)]
+pub struct Stored {
+    /// The full Hugging Face name. Training keys its variables by it.
+    pub name: String,
+    /// Outputs of a matrix, entries of a table, 1 for a vector.
+    pub rows: usize,
+    /// Inputs of a matrix, width of a table, length of a vector.
+    pub columns: usize,
+    /// The numbers.
+    pub values: Values,
+}
+
+/// The numbers of a [`Stored`] weight.
+#[derive(Clone)]
+pub enum Values {
+    /// `rows · columns` floats.
+    F32(Vec<f32>),
+    /// Symmetric int8 with one scale a row: `value[r][c] = scales[r] · data[r][c]`.
+    Int8 {
+        /// `rows · columns` integers in -127..=127.
+        data: Vec<i8>,
+        /// `rows` positive scales.
+        scales: Vec<f32>,
+    },
+}
+
+impl Stored {
+    /// The numbers as floats, whatever they are stored as.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.values {
+            Values::F32(data) => data.clone(),
+            Values::Int8 { data, scales } => data
+                .chunks_exact(self.columns)
+                .zip(scales.iter())
+                .flat_map(|(row, scale)| row.iter().map(move |&value| f32::from(value) * scale))
+                .collect(),
+        }
+    }
+}

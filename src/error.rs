@@ -1,0 +1,87 @@
+//! One opaque error for the whole crate.
+//!
+//! Messages are lower case, name the place and the values, and never contain note text: an error may be logged.
+
+use std::fmt;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, where and what to do about it. Never holds note text.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// The kinds of failure that a caller may want to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller's text or options cannot be worked with.
+    Input,
+    /// A model file is not what its format says: truncated, malformed, missing.
+    Format,
+    /// A file differs from the sha256 that the manifest states.
+    Hash,
+    /// A tensor is missing or has another shape than the config asks for.
+    Weights,
+    /// The config names an architecture or a setting that this crate does not implement.
+    Unsupported,
+    /// A line or record of a data file cannot be read.
+    Data,
+    /// A file could not be read or written.
+    Io,
+    /// The engine failed: out of memory, a lost device, a shape it cannot do.
+    Backend,
+}
+
+impl ErrorKind {
+    /// The stable code of this kind, as JavaScript sees it in `error.code`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Input => "E_INPUT",
+            Self::Format => "E_MODEL_FORMAT",
+            Self::Hash => "E_MODEL_HASH",
+            Self::Weights => "E_MODEL_WEIGHTS",
+            Self::Unsupported => "E_UNSUPPORTED_ARCH",
+            Self::Data => "E_DATA",
+            Self::Io => "E_IO",
+            Self::Backend => "E_BACKEND",
+        }
+    }
+}
+
+impl Error {
+    /// An error of a kind with a message: lower case, no full stop, with the values that differ.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into() }))
+    }
+
+    /// The kind, for callers that react to it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The same error with the place where it happened put in front: `place: message`.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.message = format!("{place}: {}", self.0.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({})", self.0.kind, self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,39 @@
+//! Lightweight clinical transformers: made natively, run inside a web page.
+//!
+//! The rooms, and the only directions in which they may know each other (`tests/architecture.rs` keeps them):
+//!
+//! ```text
+//! cli -> train -> tasks -> { models -> weights -> backend, text, clinical }      wasm -> tasks, export
+//! ```
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`text`] | a note becomes ids and comes back as spans: tokenizer, windows, spans, labels |
+//! | [`backend`] | who does the arithmetic: the trait [`backend::Backend`] and the engines that implement it |
+//! | [`models`] | one architecture a file, in Hugging Face's own names |
+//! | [`weights`] | where numbers come from: safetensors, the model folder and its manifest |
+//! | [`tasks`] | text in, meaning out |
+//! | [`export`] | results in the forms that others read |
+//! | `train` | fine-tuning, readers, losses, metrics |
+//!
+//! | feature | brings | default |
+//! |---|---|---|
+//! | `cli` | the binary | yes |
+//! | `train` | candle, optimizer, data readers; implies `candle` | yes |
+//! | `candle` | the candle backend | through `train` |
+//! | `cuda` | candle's CUDA; a binary built with it needs the NVIDIA driver to start | no |
+//! | `wasm` | the JavaScript border | no |
+
+pub mod backend;
+pub mod error;
+pub mod export;
+pub mod models;
+pub mod tasks;
+pub mod text;
+#[cfg(feature = "train")]
+pub mod train;
+#[cfg(feature = "wasm")]
+mod wasm;
+pub mod weights;
+
+pub use error::{Error, ErrorKind, Result};

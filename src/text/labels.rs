@@ -1,0 +1,1 @@
+//! Labels of a model, and how rows of scores become spans.

@@ -1,0 +1,9 @@
+//! A note becomes ids and comes back as spans.
+//!
+//! Everything in here counts in bytes of the UTF-8 note; [`crate::export`] converts once, at the border.
+
+pub mod labels;
+pub mod windows;
+pub mod wordpiece;
+
+pub use wordpiece::{Encoding, Tokenizer};

@@ -1,0 +1,1 @@
+//! Long notes as overlapping windows.
