@@ -1,0 +1,38 @@
+# The front door. Every target sets up what it needs; versions are pinned in rust-toolchain.toml, Cargo.lock and
+# tests/browser/package-lock.json.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+NATIVE_FEATURES := "--no-default-features" "--no-default-features --features candle" "--no-default-features --features train" ""
+WASM := --target wasm32-unknown-unknown --no-default-features --features wasm
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+-include www/build.mk
+
+test: wasm-target pkg browser-setup ## all tests: Rust, wasm, browser
+	cargo test --locked
+	$(MAKE) --no-print-directory test-browser
+
+check: wasm-target fmt clippy docs test ## what must be green before a change lands
+
+fmt:
+	cargo fmt --check
+
+clippy: wasm-target
+	for features in $(NATIVE_FEATURES); do cargo clippy --locked --all-targets $$features -- -D warnings; done
+	cargo clippy --locked --lib $(WASM) -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items
+
+bench: ## kernels and the whole encoder beside their peers
+	cargo bench --locked
+
+wasm-target:
+	@rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
+
+.PHONY: help test check fmt clippy docs bench wasm-target
