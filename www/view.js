@@ -1,0 +1,198 @@
+/**
+ * A tagged note on the page: marks in the text, a legend that counts and filters, a table whose rows jump to the text and
+ * back. Note text enters the page as text nodes only.
+ */
+
+const GLYPHS = ['▲', '◆', '■', '●', '✚', '★', '▼', '◐']; // one a slot, as in style.css
+const BLOCK = 4000; // characters that are laid out together; what is off the screen costs nothing
+const ROWS = 500; // rows of the table that are made at a time
+
+/** `LAB_VALUE` as people write it. */
+const spoken = (label) => label.charAt(0) + label.slice(1).replaceAll('_', ' ').toLowerCase();
+const percent = (score) => `${Math.round(score * 100)} %`;
+
+function make(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+export class View {
+  #element;
+  #entities = [];
+  #labels = [];
+  #marks = [];
+  #hidden = new Set();
+
+  constructor(element) {
+    this.#element = element;
+    this.#empty = element('reader').firstElementChild;
+    const reader = element('reader');
+    const rows = element('rows');
+    reader.addEventListener('keydown', (event) => this.#move(event, reader, 'mark'));
+    rows.addEventListener('keydown', (event) => this.#move(event, rows, 'button'));
+    reader.addEventListener('click', ({ target }) => target.matches('mark') && this.#toRow(target));
+    rows.addEventListener('click', ({ target }) => target.matches('button') && this.#toMark(target));
+    element('more').addEventListener('click', () => this.#addRows());
+    element('names').addEventListener('change', ({ target }) => reader.classList.toggle('named', target.checked));
+    for (const type of ['focusin', 'mouseover']) reader.addEventListener(type, ({ target }) => target.matches('mark') && this.#showCard(target));
+    for (const type of ['focusout', 'mouseout', 'scroll']) reader.addEventListener(type, () => this.#hideCard());
+  }
+
+  #empty;
+
+  show(note, { entities, model }) {
+    const focused = document.activeElement;
+    this.#entities = entities;
+    this.#labels = model.labels;
+    this.#element('reader').replaceChildren(...this.#text(note));
+    this.#element('reader').scrollTop = 0;
+    this.#element('rows').replaceChildren();
+    this.#addRows();
+    this.#legend();
+    if (document.activeElement !== focused) this.#element('reader').focus();
+  }
+
+  clear() {
+    this.#entities = [];
+    this.#marks = [];
+    this.#element('reader').replaceChildren(this.#empty);
+    this.#element('rows').replaceChildren();
+    this.#element('legend').replaceChildren();
+    this.#element('total').textContent = '';
+    this.#element('more').hidden = true;
+    this.#hideCard();
+  }
+
+  /** The note in blocks that end at a line end, so that their text joined is the note, character for character. */
+  #text(note) {
+    const blocks = [make('div')];
+    let [at, filled] = [0, 0];
+    const write = (end) => {
+      while (at < end) {
+        const line = note.indexOf('\n', at + Math.max(0, BLOCK - filled)) + 1;
+        const stop = line > 0 && line <= end ? line : end;
+        blocks.at(-1).append(note.slice(at, stop));
+        filled += stop - at;
+        at = stop;
+        if (stop === line) filled = 0;
+        if (stop === line) blocks.push(make('div'));
+      }
+    };
+    this.#marks = this.#entities.map((entity, i) => {
+      write(entity.start);
+      const mark = this.#mark(entity, i);
+      blocks.at(-1).append(mark);
+      filled += entity.end - at;
+      at = entity.end;
+      return mark;
+    });
+    write(note.length);
+    return blocks;
+  }
+
+  #mark({ text, label }, i) {
+    const mark = make('mark', { className: this.#slot(label), tabIndex: i === 0 ? 0 : -1 }, text);
+    Object.assign(mark.dataset, { i, label: spoken(label) });
+    return mark;
+  }
+
+  #slot(label) {
+    return `slot-${this.#labels.indexOf(label) % GLYPHS.length}`;
+  }
+
+  #glyph(label) {
+    return GLYPHS[this.#labels.indexOf(label) % GLYPHS.length];
+  }
+
+  #legend() {
+    const counts = new Map(this.#labels.map((label) => [label, 0]));
+    for (const { label } of this.#entities) counts.set(label, counts.get(label) + 1);
+    const chips = [...counts].map(([label, count]) => {
+      const glyph = make('span', { className: 'glyph', ariaHidden: 'true' }, this.#glyph(label));
+      const chip = make('button', { type: 'button', className: `chip ${this.#slot(label)}` }, glyph, spoken(label), make('b', {}, `${count}`));
+      chip.ariaPressed = String(!this.#hidden.has(label));
+      chip.addEventListener('click', () => {
+        this.#hidden.delete(label) || this.#hidden.add(label);
+        chip.ariaPressed = String(!this.#hidden.has(label));
+        this.#filter();
+      });
+      return chip;
+    });
+    this.#element('legend').replaceChildren(...chips);
+    this.#element('total').textContent = `(${this.#entities.length.toLocaleString('en')})`;
+    this.#filter();
+  }
+
+  #filter() {
+    const main = this.#element('main');
+    for (const label of this.#labels) main.classList.toggle(this.#slot(label).replace('slot', 'hide'), this.#hidden.has(label));
+  }
+
+  #addRows() {
+    const rows = this.#element('rows');
+    const from = rows.children.length;
+    rows.append(...this.#entities.slice(from, from + ROWS).map((entity, i) => this.#row(entity, from + i)));
+    const left = this.#entities.length - rows.children.length;
+    this.#element('more').hidden = left === 0;
+    this.#element('more').textContent = `Show ${Math.min(left, ROWS)} more of ${left.toLocaleString('en')}`;
+  }
+
+  #row({ text, label, score }, i) {
+    const button = make('button', { type: 'button', tabIndex: i === 0 ? 0 : -1 }, text);
+    button.dataset.i = i;
+    const glyph = make('span', { className: 'glyph', ariaHidden: 'true' }, this.#glyph(label));
+    return make('tr', { className: this.#slot(label) }, make('td', {}, button), make('td', {}, glyph, spoken(label)), make('td', { className: 'number' }, percent(score)));
+  }
+
+  #toMark(button) {
+    const mark = this.#marks[button.dataset.i];
+    mark.scrollIntoView({ block: 'center' });
+    this.#focus(mark, this.#element('reader'), 'mark');
+  }
+
+  #toRow(mark) {
+    const rows = this.#element('rows');
+    while (rows.children.length <= mark.dataset.i) this.#addRows();
+    const button = rows.children[mark.dataset.i].querySelector('button');
+    button.scrollIntoView({ block: 'nearest' });
+    this.#focus(button, rows, 'button');
+  }
+
+  /** One stop of the Tab key a list: the entity that was visited last. */
+  #focus(node, container, selector) {
+    for (const other of container.querySelectorAll(`${selector}[tabindex="0"]`)) other.tabIndex = -1;
+    node.tabIndex = 0;
+    node.focus({ preventScroll: true });
+  }
+
+  #move(event, container, selector) {
+    if (!event.target.matches(selector)) return;
+    if (event.key === 'Enter' && selector === 'mark') this.#toRow(event.target);
+    if (event.key === 'Escape') this.#hideCard();
+    const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    const shown = [...container.querySelectorAll(selector)].filter((node) => !this.#hidden.has(this.#entities[node.dataset.i].label));
+    const place = shown.indexOf(event.target) + steps[event.key];
+    const next = shown[Math.min(shown.length - 1, Math.max(0, place))];
+    next.scrollIntoView({ block: 'nearest' });
+    this.#focus(next, container, selector);
+  }
+
+  #showCard(mark) {
+    const { label, score, start, end } = this.#entities[mark.dataset.i];
+    const card = this.#element('card');
+    card.replaceChildren(make('strong', {}, `${this.#glyph(label)} ${spoken(label)}`), ` ${percent(score)}`, make('small', {}, `characters ${start} to ${end}`));
+    card.hidden = false;
+    const place = mark.getClientRects()[0] ?? mark.getBoundingClientRect();
+    card.style.left = `${Math.max(8, Math.min(place.left, innerWidth - card.offsetWidth - 8))}px`;
+    card.style.top = `${place.top > card.offsetHeight + 12 ? place.top - card.offsetHeight - 6 : place.bottom + 6}px`;
+    mark.setAttribute('aria-describedby', 'card');
+  }
+
+  #hideCard() {
+    this.#element('card').hidden = true;
+    for (const mark of this.#element('reader').querySelectorAll('[aria-describedby]')) mark.removeAttribute('aria-describedby');
+  }
+}
