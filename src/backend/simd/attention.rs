@@ -1,0 +1,135 @@
+//! Scaled dot-product attention inside each sequence, head by head.
+//!
+//! Keys and values of a head are packed into panels once; then a block of query rows makes its scores, their softmax and
+//! its context with the product of [`super::gemm_f32`]. No more than [`BLOCK`] rows of scores exist at a time.
+
+use super::gemm::Out;
+use super::gemm_f32::{F32Tiles, GemmF32};
+use super::lanes::{Kernel, Lanes, WIDTH};
+use super::math;
+use super::matrix::{pack_f32, panel_len};
+use crate::backend::{Activation, Lengths};
+
+/// Query rows that are worked on at a time; a multiple of the rows of every register tile.
+const BLOCK: usize = 12;
+
+/// `softmax(Q Kᵀ / √d) V` for each sequence and head.
+pub(crate) struct Attention<'a> {
+    /// `[rows, 3 · hidden]`: query, key and value side by side, each split in heads.
+    pub(crate) qkv: &'a [f32],
+    pub(crate) hidden: usize,
+    pub(crate) heads: usize,
+    pub(crate) lengths: &'a Lengths,
+    /// [`scratch_len`] floats.
+    pub(crate) scratch: &'a mut [f32],
+    /// `[rows, hidden]`.
+    pub(crate) out: &'a mut [f32],
+}
+
+/// The scratch of sequences up to `longest` with heads of width `width`.
+pub(crate) fn scratch_len(longest: usize, width: usize) -> usize {
+    panel_len(longest, width) + panel_len(width, longest) + BLOCK * longest.next_multiple_of(WIDTH)
+}
+
+impl Kernel for Attention<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let (hidden, width) = (self.hidden, self.hidden / self.heads);
+        for rows in self.lengths.ranges().filter(|rows| !rows.is_empty()) {
+            let qkv = &self.qkv[rows.start * 3 * hidden..rows.end * 3 * hidden];
+            let out = &mut self.out[rows.start * hidden..rows.end * hidden];
+            for head in 0..self.heads {
+                let at = head * width;
+                Head { qkv, hidden, width, at, len: rows.len() }.run(lanes, &mut *self.scratch, out);
+            }
+        }
+    }
+}
+
+/// One head of one sequence of `len` rows, whose columns begin `at`.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    qkv: &'a [f32],
+    hidden: usize,
+    width: usize,
+    at: usize,
+    len: usize,
+}
+
+impl Head<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L, scratch: &mut [f32], out: &mut [f32]) {
+        let Self { qkv, hidden, width, at, len } = self;
+        let (keys, scratch) = scratch.split_at_mut(panel_len(len, width));
+        let (values, scratch) = scratch.split_at_mut(panel_len(width, len));
+        self.pack(keys, values);
+        let stride = len.next_multiple_of(WIDTH);
+        for start in (0..len).step_by(BLOCK) {
+            let rows = BLOCK.min(len - start);
+            let scores = &mut scratch[..rows * stride];
+            let queries = &qkv[start * 3 * hidden + at..];
+            let tiles = F32Tiles::<false> { rows: queries, stride: 3 * hidden, inputs: width, panels: keys };
+            GemmF32 { tiles, out: plain(scores, stride, rows, len) }.run(lanes);
+            let mut sums = [0.0; BLOCK];
+            for (row, sum) in scores.chunks_exact_mut(stride).zip(&mut sums) {
+                *sum = exponentials(lanes, row, len);
+            }
+            let tiles = F32Tiles::<false> { rows: scores, stride, inputs: len, panels: values };
+            let out = &mut out[start * hidden + at..];
+            GemmF32 { tiles, out: plain(out, hidden, rows, width) }.run(lanes);
+            for (row, sum) in out.chunks_mut(hidden).zip(&sums[..rows]) {
+                let scale = 1.0 / sum;
+                row[..width].iter_mut().for_each(|x| *x *= scale);
+            }
+        }
+    }
+
+    /// Keys `[len/8][width][8]`, scaled by `1/√width`, and values `[width/8][len][8]`.
+    #[inline(always)]
+    fn pack(self, keys: &mut [f32], values: &mut [f32]) {
+        let Self { qkv, hidden, width, at, len } = self;
+        pack_f32(&qkv[hidden + at..], 3 * hidden, width, keys);
+        let scale = 1.0 / (width as f32).sqrt();
+        keys.iter_mut().for_each(|x| *x *= scale);
+        for (p, panel) in values.chunks_exact_mut(len * WIDTH).enumerate() {
+            let some = WIDTH.min(width - p * WIDTH);
+            for (i, to) in panel.chunks_exact_mut(WIDTH).enumerate() {
+                let from = &qkv[i * 3 * hidden + 2 * hidden + at + p * WIDTH..][..some];
+                to[some..].fill(0.0);
+                to[..some].copy_from_slice(from);
+            }
+        }
+    }
+}
+
+fn plain(values: &mut [f32], stride: usize, rows: usize, columns: usize) -> Out<'_> {
+    Out { values, stride, rows, columns, bias: None, act: Activation::None }
+}
+
+/// Replaces the first `len` scores of a row by `e^(score - max)` and returns their sum. The row ends with a whole vector.
+#[inline(always)]
+fn exponentials<L: Lanes>(lanes: L, row: &mut [f32], len: usize) -> f32 {
+    let first = row[0];
+    row[len..].fill(first); // any score of the row leaves the maximum alone
+    let mut best = lanes.splat(first);
+    for x in row.as_chunks::<WIDTH>().0 {
+        best = lanes.max(best, lanes.load(x));
+    }
+    let best = lanes.splat(lanes.peak(best));
+    let mut sums = lanes.splat(0.0);
+    let (whole, rest) = row.split_at_mut(len / WIDTH * WIDTH);
+    for x in whole.as_chunks_mut::<WIDTH>().0 {
+        let e = math::exp(lanes, lanes.sub(lanes.load(x), best));
+        sums = lanes.add(sums, e);
+        lanes.store(e, x);
+    }
+    let mut total = lanes.sum(sums);
+    if let Some(x) = rest.first_chunk_mut() {
+        let e = math::exp(lanes, lanes.sub(lanes.load(x), best));
+        lanes.store(e, x);
+        for e in &x[..len % WIDTH] {
+            total += e;
+        }
+    }
+    total
+}

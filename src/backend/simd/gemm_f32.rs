@@ -1,0 +1,64 @@
+//! `f32` products.
+
+use super::gemm::{Out, Tiles};
+use super::lanes::{Kernel, Lanes, WIDTH};
+use super::matrix::panel_len;
+
+/// Rows `[M, K]` times panels `[N/8][K][8]`.
+///
+/// With `FUSED` every step rounds once where the target can (`fma`), which is faster on some machines; without it the
+/// result has the same bits on every target.
+#[derive(Clone, Copy)]
+pub(crate) struct F32Tiles<'a, const FUSED: bool> {
+    /// `[M, K]`, rows `stride` apart.
+    pub(crate) rows: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) inputs: usize,
+    pub(crate) panels: &'a [f32],
+}
+
+impl<L: Lanes, const FUSED: bool> Tiles<L> for F32Tiles<'_, FUSED> {
+    #[inline(always)]
+    unsafe fn sums<const R: usize, const P: usize>(self, lanes: L, row: usize, panel: usize) -> [[L::Floats; P]; R] {
+        let mut sums = [[lanes.splat(0.0); P]; R];
+        let mut weights = [lanes.splat(0.0); P];
+        // Safety: the caller vouches for the rows and panels; `k` stays below `inputs`.
+        unsafe {
+            let rows = self.rows.as_ptr().add(row * self.stride);
+            let panels = self.panels.as_ptr().add(panel * self.inputs * WIDTH);
+            for k in 0..self.inputs {
+                for p in 0..P {
+                    weights[p] = lanes.load(&*panels.add((p * self.inputs + k) * WIDTH).cast());
+                }
+                for r in 0..R {
+                    let x = lanes.splat(*rows.add(r * self.stride + k));
+                    for p in 0..P {
+                        sums[r][p] = if FUSED {
+                            lanes.mul_add(x, weights[p], sums[r][p])
+                        } else {
+                            lanes.add(sums[r][p], lanes.mul(x, weights[p]))
+                        };
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// A whole product with its bias and activation.
+pub(crate) struct GemmF32<'a, const FUSED: bool> {
+    pub(crate) tiles: F32Tiles<'a, FUSED>,
+    pub(crate) out: Out<'a>,
+}
+
+impl<const FUSED: bool> Kernel for GemmF32<'_, FUSED> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { tiles, out } = self;
+        assert!(out.rows == 0 || tiles.rows.len() >= (out.rows - 1) * tiles.stride + tiles.inputs, "too few rows");
+        assert!(tiles.panels.len() >= panel_len(out.columns, tiles.inputs), "too few panels");
+        // Safety: the two lines above.
+        unsafe { out.fill(lanes, tiles) }
+    }
+}

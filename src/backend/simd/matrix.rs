@@ -1,0 +1,189 @@
+//! Weights in the order in which the kernels read them: panels of eight outputs, all inputs of a panel in a row.
+//!
+//! `f32`: `[N/8][K][8]`. int8: `[N/8][K/2][8][2]`, two inputs of one output side by side, one scale an output. `N` is
+//! filled up to a multiple of eight and, for int8, `K` to a multiple of two, with zeros: the kernels know no tails.
+
+use super::lanes::WIDTH;
+use crate::backend::{Stored, Values};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The most inputs of an int8 matrix: `127 · 128 · K` must stay below `2^31`.
+const MOST_INT8_INPUTS: usize = 1 << 17;
+
+/// A weight matrix `[N, K]`. The form is that of the file: `f32` stays `f32`, int8 stays int8.
+pub struct Matrix {
+    /// `N`.
+    pub(crate) outputs: usize,
+    /// `K`.
+    pub(crate) inputs: usize,
+    pub(crate) panels: Panels,
+}
+
+/// The two forms of a [`Matrix`].
+pub(crate) enum Panels {
+    /// `[N/8][K][8]`.
+    F32(Vec<f32>),
+    /// `[N/8][K/2][8][2]`, and a scale an output, filled up with zeros.
+    Int8 { data: Vec<i8>, scales: Vec<f32> },
+}
+
+impl Matrix {
+    /// Packs the parts, stacked along their outputs. If one of them is `f32`, all become `f32`.
+    pub(crate) fn pack(parts: &[Stored]) -> Result<Self> {
+        let inputs = parts.first().map_or(0, |part| part.columns);
+        for part in parts {
+            check(part)?;
+            if part.columns != inputs {
+                return Err(refuse(part, format!("expected {inputs} columns, found {}", part.columns)));
+            }
+        }
+        let outputs = parts.iter().map(|part| part.rows).sum();
+        let panels = match int8_parts(parts) {
+            Some(_) if inputs > MOST_INT8_INPUTS => {
+                return Err(refuse(&parts[0], format!("an int8 matrix has at most {MOST_INT8_INPUTS} columns")));
+            }
+            Some(rows) => pack_int8(&rows, outputs, inputs),
+            None => {
+                let values: Vec<f32> = parts.iter().flat_map(Stored::to_f32).collect();
+                let mut data = vec![0.0; panel_len(outputs, inputs)];
+                pack_f32(&values, inputs, inputs, &mut data);
+                Panels::F32(data)
+            }
+        };
+        Ok(Self { outputs, inputs, panels })
+    }
+}
+
+/// Rows to look up, `[rows, columns]`, as they lie in the file.
+pub struct Table {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) values: Values,
+}
+
+impl Table {
+    pub(crate) fn new(stored: Stored) -> Result<Self> {
+        check(&stored)?;
+        Ok(Self { rows: stored.rows, columns: stored.columns, values: stored.values })
+    }
+}
+
+/// A vector, filled up with zeros to a multiple of eight.
+pub struct Vector {
+    pub(crate) len: usize,
+    pub(crate) values: Vec<f32>,
+}
+
+impl Vector {
+    pub(crate) fn join(parts: &[Stored]) -> Result<Self> {
+        for part in parts {
+            check(part)?;
+        }
+        let mut values: Vec<f32> = parts.iter().flat_map(Stored::to_f32).collect();
+        let len = values.len();
+        values.resize(len.next_multiple_of(WIDTH), 0.0);
+        Ok(Self { len, values })
+    }
+}
+
+fn refuse(part: &Stored, message: String) -> Error {
+    Error::new(ErrorKind::Weights, format!("weight {:?}: {message}", part.name))
+}
+
+fn check(part: &Stored) -> Result<()> {
+    let expected = part.rows.saturating_mul(part.columns);
+    let (found, scales) = match &part.values {
+        Values::F32(data) => (data.len(), part.rows),
+        Values::Int8 { data, scales } => (data.len(), scales.len()),
+    };
+    if expected == 0 || found != expected || scales != part.rows {
+        let shape = format!("[{}, {}]", part.rows, part.columns);
+        return Err(refuse(part, format!("expected {shape}, found {found} values and {scales} scales")));
+    }
+    Ok(())
+}
+
+/// The length of the `f32` panels of an `[n, k]` matrix.
+pub(crate) fn panel_len(n: usize, k: usize) -> usize {
+    n.next_multiple_of(WIDTH) * k
+}
+
+/// Writes rows `[n, k]`, `stride` apart, into panels `[n/8][k][8]`.
+pub(crate) fn pack_f32(rows: &[f32], stride: usize, k: usize, panels: &mut [f32]) {
+    let mut rows = rows.chunks(stride);
+    for panel in panels.chunks_exact_mut(k * WIDTH) {
+        for lane in 0..WIDTH {
+            match rows.next() {
+                Some(row) => panel[lane..].iter_mut().step_by(WIDTH).zip(&row[..k]).for_each(|(to, from)| *to = *from),
+                None => panel[lane..].iter_mut().step_by(WIDTH).for_each(|to| *to = 0.0),
+            }
+        }
+    }
+}
+
+/// The int8 rows of all parts with their scales; none if a part is `f32`.
+fn int8_parts(parts: &[Stored]) -> Option<Vec<(&[i8], f32)>> {
+    let mut rows = Vec::new();
+    for part in parts {
+        let Values::Int8 { data, scales } = &part.values else { return None };
+        rows.extend(data.chunks_exact(part.columns).zip(scales.iter().copied()));
+    }
+    (!rows.is_empty()).then_some(rows)
+}
+
+fn pack_int8(rows: &[(&[i8], f32)], outputs: usize, inputs: usize) -> Panels {
+    let (width, depth) = (outputs.next_multiple_of(WIDTH), inputs.next_multiple_of(2));
+    let mut data = vec![0; width * depth];
+    let mut scales = vec![0.0; width];
+    for (n, (row, scale)) in rows.iter().enumerate() {
+        scales[n] = *scale;
+        let panel = &mut data[n / WIDTH * WIDTH * depth..];
+        for (k, &value) in row.iter().enumerate() {
+            panel[k / 2 * 2 * WIDTH + n % WIDTH * 2 + k % 2] = value;
+        }
+    }
+    Panels::Int8 { data, scales }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(rows: usize, columns: usize, values: Values) -> Stored {
+        Stored { name: "w".into(), rows, columns, values }
+    }
+
+    #[test]
+    fn f32_panels() {
+        let values = (0..27).map(|x| x as f32).collect(); // [9, 3]
+        let matrix = Matrix::pack(&[stored(9, 3, Values::F32(values))]).expect("a matrix");
+        let Panels::F32(data) = matrix.panels else { panic!("the form of the file") };
+        assert_eq!(data.len(), 2 * 3 * 8);
+        assert_eq!(data[..9], [0., 3., 6., 9., 12., 15., 18., 21., 1.]);
+        assert_eq!(data[24..26], [24., 0.]);
+    }
+
+    #[test]
+    fn int8_panels() {
+        let values = Values::Int8 { data: (0..27).collect(), scales: (1..10).map(|x| x as f32).collect() };
+        let matrix = Matrix::pack(&[stored(9, 3, values)]).expect("a matrix");
+        let Panels::Int8 { data, scales } = matrix.panels else { panic!("the form of the file") };
+        assert_eq!(data.len(), 2 * 2 * 8 * 2);
+        assert_eq!(data[..4], [0, 1, 3, 4]);
+        assert_eq!(data[16..20], [2, 0, 5, 0], "an odd K ends with a zero");
+        assert_eq!(data[32..36], [24, 25, 0, 0]);
+        assert_eq!(scales[8..], [9., 0., 0., 0., 0., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn refusals() {
+        let short = stored(2, 3, Values::F32(vec![0.0; 5]));
+        assert!(Matrix::pack(&[short]).is_err_and(|e| e.to_string().contains("[2, 3]")));
+        let scales = stored(2, 1, Values::Int8 { data: vec![1, 2], scales: vec![1.0] });
+        assert!(Matrix::pack(&[scales]).is_err());
+        let (two, three) = (stored(1, 2, Values::F32(vec![0.0; 2])), stored(1, 3, Values::F32(vec![0.0; 3])));
+        assert!(Matrix::pack(&[two, three]).is_err_and(|e| e.to_string().contains("expected 2 columns, found 3")));
+        let deep = Values::Int8 { data: vec![1; MOST_INT8_INPUTS + 1], scales: vec![1.0] };
+        assert!(Matrix::pack(&[stored(1, MOST_INT8_INPUTS + 1, deep)]).is_err());
+    }
+}
