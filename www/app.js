@@ -60,12 +60,11 @@ async function tag() {
     const started = performance.now();
     const result = await engine.tag(note, { signal: stop.signal, onProgress: showTagging });
     const milliseconds = Math.round(performance.now() - started);
+    problem(null);
     view.show(note, result);
     const { tokens, windows, truncated } = result.coverage;
-    const whole = truncated ? 'PART OF THE NOTE WAS NOT READ' : 'nothing cut off';
-    element('status').textContent = `All ${count(tokens, 'token')} read in ${count(windows, 'window')}, ${whole}. ` +
-      `${count(result.entities.length, 'entity').replace('entitys', 'entities')} in ${milliseconds.toLocaleString('en')} ms.`;
-    problem(null);
+    const coverage = truncated ? 'PART OF THE NOTE WAS NOT READ' : `All ${count(tokens, 'token')} read in ${count(windows, 'window')}, nothing cut off`;
+    element('status').textContent = `${coverage}. Took ${milliseconds.toLocaleString('en')} ms.`;
     await egress.update(engine);
   } catch (error) {
     problem(error);

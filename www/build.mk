@@ -40,7 +40,8 @@ $(BROWSER): tests/browser/package-lock.json
 	touch $@
 
 test-browser: pkg browser-setup ## the page in a real browser
-	node --test tests/browser/
+	cargo build --locked --bin clinlite
+	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
 .PHONY: demo wasm pkg browser-setup test-browser FORCE
 FORCE:

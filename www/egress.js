@@ -12,8 +12,7 @@ export class Egress {
       this.#show();
     });
     observer.observe({ type: 'resource', buffered: true });
-    addEventListener('online', () => this.#network());
-    addEventListener('offline', () => this.#network());
+    for (const type of ['online', 'offline']) addEventListener(type, () => this.#network());
     this.#network();
   }
 
@@ -37,8 +36,7 @@ export class Egress {
     const files = this.#entries.length - late.length + this.worker.total - this.worker.sinceReady;
     const pageBytes = this.#entries.reduce((sum, entry) => sum + (entry.decodedBodySize ?? 0), 0);
     const hosts = new Set([location.host, ...this.#entries.map((entry) => new URL(entry.name).host)]);
-    const text = since === 0 ? '0 requests since the model was ready' : `${since} request${since === 1 ? '' : 's'} since the model was ready`;
-    this.#element('egress').textContent = text;
+    this.#element('egress').textContent = `${since} request${since === 1 ? '' : 's'} since the model was ready`;
     this.#element('privacy').classList.toggle('alarm', since > 0);
     this.#element('since').textContent = `${late.length} by the page, ${this.worker.sinceReady} by the worker`;
     this.#element('fetched').textContent = `${files} files, ${((pageBytes + this.#bytes) / 1e6).toFixed(1)} MB, of which the model ${(this.#bytes / 1e6).toFixed(1)} MB`;

@@ -47,10 +47,10 @@ const TYPES = {
   '.safetensors': 'application/octet-stream',
 };
 
-/** A server that is not listening yet. `onRequest(request)` sees every request before it is answered. */
-export function makeServer({ roots = ROOTS, onRequest = () => {} } = {}) {
+/** A server that is not listening yet. `intercept(request, response)` sees every request first and says whether it answered. */
+export function makeServer({ roots = ROOTS, intercept = () => false } = {}) {
   return createServer(async (request, response) => {
-    onRequest(request);
+    if (intercept(request, response)) return;
     const found = request.method === 'GET' || request.method === 'HEAD' ? await locate(roots, request.url) : null;
     if (!found) return answer(response, 404, { 'Content-Type': 'text/plain; charset=utf-8' }).end('not found\n');
     const headers = { 'Content-Type': TYPES[extname(found.file)], 'Content-Length': found.size, ETag: found.tag };

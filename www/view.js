@@ -19,6 +19,7 @@ function make(tag, properties = {}, ...children) {
 
 export class View {
   #element;
+  #empty;
   #entities = [];
   #labels = [];
   #marks = [];
@@ -26,9 +27,8 @@ export class View {
 
   constructor(element) {
     this.#element = element;
-    this.#empty = element('reader').firstElementChild;
-    const reader = element('reader');
-    const rows = element('rows');
+    const [reader, rows] = [element('reader'), element('rows')];
+    this.#empty = reader.firstElementChild;
     reader.addEventListener('keydown', (event) => this.#move(event, reader, 'mark'));
     rows.addEventListener('keydown', (event) => this.#move(event, rows, 'button'));
     reader.addEventListener('click', ({ target }) => target.matches('mark') && this.#toRow(target));
@@ -39,10 +39,7 @@ export class View {
     for (const type of ['focusout', 'mouseout', 'scroll']) reader.addEventListener(type, () => this.#hideCard());
   }
 
-  #empty;
-
   show(note, { entities, model }) {
-    const focused = document.activeElement;
     this.#entities = entities;
     this.#labels = model.labels;
     this.#element('reader').replaceChildren(...this.#text(note));
@@ -50,7 +47,6 @@ export class View {
     this.#element('rows').replaceChildren();
     this.#addRows();
     this.#legend();
-    if (document.activeElement !== focused) this.#element('reader').focus();
   }
 
   clear() {
@@ -75,58 +71,50 @@ export class View {
         blocks.at(-1).append(note.slice(at, stop));
         filled += stop - at;
         at = stop;
-        if (stop === line) filled = 0;
-        if (stop === line) blocks.push(make('div'));
+        if (stop !== line) continue;
+        filled = 0;
+        blocks.push(make('div'));
       }
     };
-    this.#marks = this.#entities.map((entity, i) => {
-      write(entity.start);
-      const mark = this.#mark(entity, i);
+    this.#marks = this.#entities.map(({ start, end, text, label }, i) => {
+      write(start);
+      const mark = make('mark', { className: `slot-${this.#slot(label)}`, tabIndex: i === 0 ? 0 : -1 }, text);
+      Object.assign(mark.dataset, { i, label: spoken(label) });
       blocks.at(-1).append(mark);
-      filled += entity.end - at;
-      at = entity.end;
+      filled += end - at;
+      at = end;
       return mark;
     });
     write(note.length);
     return blocks;
   }
 
-  #mark({ text, label }, i) {
-    const mark = make('mark', { className: this.#slot(label), tabIndex: i === 0 ? 0 : -1 }, text);
-    Object.assign(mark.dataset, { i, label: spoken(label) });
-    return mark;
-  }
-
   #slot(label) {
-    return `slot-${this.#labels.indexOf(label) % GLYPHS.length}`;
+    return this.#labels.indexOf(label) % GLYPHS.length;
   }
 
   #glyph(label) {
-    return GLYPHS[this.#labels.indexOf(label) % GLYPHS.length];
+    return make('span', { className: 'glyph', ariaHidden: 'true' }, GLYPHS[this.#slot(label)]);
   }
 
   #legend() {
     const counts = new Map(this.#labels.map((label) => [label, 0]));
     for (const { label } of this.#entities) counts.set(label, counts.get(label) + 1);
     const chips = [...counts].map(([label, count]) => {
-      const glyph = make('span', { className: 'glyph', ariaHidden: 'true' }, this.#glyph(label));
-      const chip = make('button', { type: 'button', className: `chip ${this.#slot(label)}` }, glyph, spoken(label), make('b', {}, `${count}`));
-      chip.ariaPressed = String(!this.#hidden.has(label));
+      const chip = make('button', { type: 'button', className: `chip slot-${this.#slot(label)}` }, this.#glyph(label), spoken(label), make('b', {}, `${count}`));
+      const filter = () => {
+        chip.ariaPressed = String(!this.#hidden.has(label));
+        this.#element('main').classList.toggle(`hide-${this.#slot(label)}`, this.#hidden.has(label));
+      };
       chip.addEventListener('click', () => {
         this.#hidden.delete(label) || this.#hidden.add(label);
-        chip.ariaPressed = String(!this.#hidden.has(label));
-        this.#filter();
+        filter();
       });
+      filter();
       return chip;
     });
     this.#element('legend').replaceChildren(...chips);
     this.#element('total').textContent = `(${this.#entities.length.toLocaleString('en')})`;
-    this.#filter();
-  }
-
-  #filter() {
-    const main = this.#element('main');
-    for (const label of this.#labels) main.classList.toggle(this.#slot(label).replace('slot', 'hide'), this.#hidden.has(label));
   }
 
   #addRows() {
@@ -141,8 +129,8 @@ export class View {
   #row({ text, label, score }, i) {
     const button = make('button', { type: 'button', tabIndex: i === 0 ? 0 : -1 }, text);
     button.dataset.i = i;
-    const glyph = make('span', { className: 'glyph', ariaHidden: 'true' }, this.#glyph(label));
-    return make('tr', { className: this.#slot(label) }, make('td', {}, button), make('td', {}, glyph, spoken(label)), make('td', { className: 'number' }, percent(score)));
+    const cells = [make('td', {}, button), make('td', {}, this.#glyph(label), spoken(label)), make('td', { className: 'number' }, percent(score))];
+    return make('tr', { className: `slot-${this.#slot(label)}` }, ...cells);
   }
 
   #toMark(button) {
@@ -168,11 +156,11 @@ export class View {
 
   #move(event, container, selector) {
     if (!event.target.matches(selector)) return;
-    if (event.key === 'Enter' && selector === 'mark') this.#toRow(event.target);
-    if (event.key === 'Escape') this.#hideCard();
     const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+    if (event.key === 'Escape') this.#hideCard();
+    if (event.key in steps || (event.key === 'Enter' && selector === 'mark')) event.preventDefault();
+    if (event.key === 'Enter' && selector === 'mark') this.#toRow(event.target);
     if (!(event.key in steps)) return;
-    event.preventDefault();
     const shown = [...container.querySelectorAll(selector)].filter((node) => !this.#hidden.has(this.#entities[node.dataset.i].label));
     const place = shown.indexOf(event.target) + steps[event.key];
     const next = shown[Math.min(shown.length - 1, Math.max(0, place))];
@@ -183,7 +171,7 @@ export class View {
   #showCard(mark) {
     const { label, score, start, end } = this.#entities[mark.dataset.i];
     const card = this.#element('card');
-    card.replaceChildren(make('strong', {}, `${this.#glyph(label)} ${spoken(label)}`), ` ${percent(score)}`, make('small', {}, `characters ${start} to ${end}`));
+    card.replaceChildren(make('strong', {}, `${GLYPHS[this.#slot(label)]} ${spoken(label)}`), ` ${percent(score)}`, make('small', {}, `characters ${start} to ${end}`));
     card.hidden = false;
     const place = mark.getClientRects()[0] ?? mark.getBoundingClientRect();
     card.style.left = `${Math.max(8, Math.min(place.left, innerWidth - card.offsetWidth - 8))}px`;

@@ -1,0 +1,89 @@
+// One browser, one server and what every test watches: console, errors, violations of the policy, requests.
+
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import puppeteer from 'puppeteer-core';
+import { makeServer, ROOTS } from '../../www/serve.mjs';
+import { findChrome } from './chrome.mjs';
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+export const MODEL = 'clinlite-ner-en';
+export const MODEL_FOLDER = join(ROOT, 'models', MODEL);
+
+const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+/** Starts a server and a browser; `close()` ends both. Requests that reach the server are counted in `served`. */
+export async function open({ intercept = () => false } = {}) {
+  const served = [];
+  const models = mkdtempSync(join(tmpdir(), 'clinlite-models-'));
+  cpSync(MODEL_FOLDER, join(models, MODEL), { recursive: true });
+  const watch = (request, response) => {
+    served.push(request.url);
+    return intercept(request, response);
+  };
+  const server = makeServer({ roots: { ...ROOTS, '/models/': models, '/tests/': join(ROOT, 'tests/browser/pages') }, intercept: watch });
+  await new Promise((resolve) => server.listen(0, 'localhost', resolve));
+  const profile = mkdtempSync(join(tmpdir(), 'clinlite-chrome-'));
+  const browser = await puppeteer.launch({ executablePath: findChrome(), headless: true, args: QUIET, userDataDir: profile });
+  const address = `http://localhost:${server.address().port}`;
+  const close = async () => {
+    await browser.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    for (const folder of [profile, models]) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  };
+  return { browser, address, served, models, close, newPage: (options) => newPage(browser, address, options) };
+}
+
+/** A page at `path` and everything that happened on it, its workers included. */
+async function newPage(browser, address, { path = '/', width = 1280, height = 900 } = {}) {
+  const page = await browser.newPage();
+  const seen = { console: [], errors: [], violations: [], requests: [] };
+  const spy = async (session) => {
+    session.on('Network.requestWillBeSent', ({ request }) => seen.requests.push(request.url));
+    session.on('Audits.issueAdded', ({ issue }) => issue.code === 'ContentSecurityPolicyIssue' && seen.violations.push(JSON.stringify(issue.details)));
+    await session.send('Network.enable');
+  };
+  page.on('console', (message) => seen.console.push(message.text()));
+  page.on('pageerror', (error) => seen.errors.push(error.message));
+  page.on('workercreated', (worker) => spy(worker.client).catch((error) => seen.errors.push(error.message)));
+  const session = await page.createCDPSession();
+  await spy(session);
+  await session.send('Audits.enable');
+  await page.setViewport({ width, height });
+  await page.goto(address + path);
+  return { page, seen };
+}
+
+/** Nothing was written to the console, nothing went wrong unnoticed, the policy was kept. */
+export function assertQuiet(seen) {
+  assert.deepEqual({ ...seen, requests: [] }, { console: [], errors: [], violations: [], requests: [] });
+}
+
+/** Loads the model in a page and keeps the tagger as `window.tagger`. */
+export async function loadTagger(page, model = `/models/${MODEL}/`) {
+  return page.evaluate(async (model) => {
+    const { load } = await import('/pkg/index.js');
+    globalThis.tagger = await load({ model });
+    const { engine, bytes } = globalThis.tagger;
+    return { engine, model: globalThis.tagger.model, bytes };
+  }, model);
+}
+
+/** `{ code, name, message }` of what `load()` throws, or `{ loaded: true }`. */
+export async function loadFailure(page, options) {
+  return page.evaluate(async (options) => {
+    const { load } = await import('/pkg/index.js');
+    try {
+      (await load(options)).dispose();
+      return { loaded: true };
+    } catch ({ code, name, message }) {
+      return { code, name, message };
+    }
+  }, options);
+}
+
+export { existsSync };

@@ -1,0 +1,85 @@
+// What can be said of the files without a browser.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { sizes } from '../../pkg/build/sizes.mjs';
+import { CSP, makeServer } from '../../www/serve.mjs';
+import { ROOT } from './harness.mjs';
+
+const read = (path) => readFileSync(join(ROOT, path), 'utf8');
+const lines = (path) => read(path).split('\n').filter((line) => !/^\s*(\/\/|\/?\*|$)/.test(line)).length;
+
+test('importing the package does nothing', async () => {
+  const script = `const before = Object.keys(globalThis).length;
+    const { load, ClinliteError } = await import(${JSON.stringify(join(ROOT, 'pkg/index.js'))});
+    if (Object.keys(globalThis).length !== before) throw new Error('a global appeared');
+    const error = await load({ model: 'http://localhost/x/' }).catch((caught) => caught);
+    if (!(error instanceof ClinliteError) || error.code !== 'E_UNSUPPORTED') throw error;
+    console.log('inert');`;
+  assert.equal(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' }), 'inert\n');
+});
+
+test('the package holds its files and nothing else, needs nothing, installs nothing', () => {
+  const packed = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: join(ROOT, 'pkg'), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  const files = packed[0].files.map(({ path }) => path).sort();
+  assert.deepEqual(files, ['dist/clinlite.js', 'dist/clinlite_bg.wasm', 'index.d.ts', 'index.js', 'package.json', 'worker.js']);
+  const { dependencies, scripts, type, exports } = JSON.parse(read('pkg/package.json'));
+  assert.deepEqual([dependencies, scripts, type], [undefined, undefined, 'module']);
+  assert.equal(Object.keys(exports['.'])[0], 'types');
+});
+
+test('no address of another host, no eval, one place that names the WebAssembly', () => {
+  for (const path of ['pkg/index.js', 'pkg/worker.js', 'pkg/dist/clinlite.js', 'www/app.js', 'www/view.js', 'www/egress.js', 'www/samples.js', 'www/index.html', 'www/style.css']) {
+    assert.doesNotMatch(read(path), /https?:\/\/|\beval\(|new Function|innerHTML|console\.(log|error|info|debug)/, path);
+  }
+  const naming = ['pkg/index.js', 'pkg/worker.js', 'pkg/dist/clinlite.js'].filter((path) => /new URL\(['"][^'"]*\.wasm/.test(read(path)));
+  assert.deepEqual(naming, ['pkg/worker.js']);
+});
+
+test('the page stays small: under 400 lines of script, comments not counted', () => {
+  const total = lines('www/app.js') + lines('www/view.js') + lines('www/egress.js');
+  assert.ok(total < 400, `${total} lines`);
+});
+
+test('the download budget: WebAssembly under 300 KB, JavaScript under 50 KB, compressed', () => {
+  const [wasm, ...scripts] = sizes();
+  assert.ok(wasm.gzip < 300_000, `${wasm.gzip} bytes of WebAssembly`);
+  assert.ok(scripts.reduce((sum, { gzip }) => sum + gzip, 0) < 50_000);
+});
+
+test('the page states the policy that the server sends', () => {
+  const stated = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(read('www/index.html'))[1];
+  const sent = CSP.split('; ').filter((directive) => !directive.startsWith('frame-ancestors')); // has no effect in a page
+  assert.deepEqual(stated.split('; '), sent);
+  assert.match(CSP, /default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'/);
+});
+
+test('no lock file names a registry', () => {
+  for (const folder of ['pkg/build', 'tests/browser']) assert.doesNotMatch(read(`${folder}/package-lock.json`), /"resolved"|\.tgz/);
+});
+
+test('the server keeps to its folders', async () => {
+  const server = makeServer().listen(0, 'localhost');
+  await new Promise((resolve) => server.on('listening', resolve));
+  const status = (path, method = 'GET') => new Promise((resolve, reject) => {
+    request({ port: server.address().port, host: 'localhost', path, method }, (response) => {
+      response.resume().on('end', () => resolve([response.statusCode, response.headers]));
+    }).on('error', reject).end();
+  });
+  const refused = ['/../Cargo.toml', '/..%2fCargo.toml', '/%2e%2e/Cargo.toml', '/pkg/../../Cargo.toml', '/pkg/build/package.json', '/pkg/build/node_modules/binaryen/package.json',
+    '/serve.mjs', '/build.mk', '/.git/config', '/models/', '/models/../README.md', '/index.html%00.js', '//etc/passwd', '/%', '/pkg', '/nothing.js'];
+  for (const path of refused) assert.equal((await status(path))[0], 404, path);
+  assert.equal((await status('/', 'POST'))[0], 404);
+  for (const path of ['/', '/index.html', '/app.js', '/pkg/index.js', '/pkg/worker.js', '/pkg/dist/clinlite_bg.wasm', '/?x=1']) {
+    const [code, headers] = await status(path);
+    assert.equal(code, 200, path);
+    assert.equal(headers['content-security-policy'], CSP, path);
+    assert.equal(headers['x-content-type-options'], 'nosniff', path);
+  }
+  assert.equal((await status('/pkg/dist/clinlite_bg.wasm'))[1]['content-type'], 'application/wasm');
+  server.close();
+});
