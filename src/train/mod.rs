@@ -1,1 +1,3 @@
 //! Fine-tuning, readers, losses, metrics.
+
+pub mod readers;
