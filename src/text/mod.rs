@@ -3,7 +3,12 @@
 //! Everything in here counts in bytes of the UTF-8 note; [`crate::export`] converts once, at the border.
 
 pub mod labels;
+mod normalize;
+mod tokenizer_json;
+mod unicode;
+mod vocabulary;
 pub mod windows;
 pub mod wordpiece;
 
+pub use normalize::Normalization;
 pub use wordpiece::{Encoding, Tokenizer};

@@ -1,45 +1,260 @@
-//! WordPiece.
+//! WordPiece: Wu et al., "Google's Neural Machine Translation System", 2016, as BERT uses it.
+//!
+//! A note is normalised, cut into words at white space and around punctuation, and each word into the longest pieces
+//! of the vocabulary from the left; a word that cannot be cut so, or of more than 100 characters, is one `[UNK]`.
+//! Ids and offsets are those of the `tokenizers` crate (docs/decisions/0002-wordpiece.md) with two differences, both on
+//! purpose:
+//!
+//! - Text never becomes a special token: `[SEP]` in a note is the words `[`, `sep` and `]`. A note could otherwise end
+//!   the sequence that it stands in.
+//! - A nonspacing mark that is stripped belongs to the piece before it, so that a span of decomposed text holds whole
+//!   letters: `é` and not `e` without its accent.
 
+use std::fmt;
 use std::ops::Range;
 
+use super::normalize::{Normalization, Place};
+use super::tokenizer_json::{self, Parts};
+use super::unicode;
+use super::vocabulary::{Hash, Vocabulary};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A whole note as pieces, without special tokens and never truncated.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Encoding {
     /// One id a piece.
     pub input_ids: Vec<u32>,
-    /// Bytes of the note that each piece came from.
+    /// Bytes of the note that each piece came from; starts and ends never run backwards.
     pub offsets: Vec<Range<usize>>,
-    /// The pieces of each word, in order and without gaps: a word is what the pre-tokenizer splits at white space and
-    /// punctuation.
+    /// The pieces of each word, in order and without gaps: a word is what stands between white space and punctuation,
+    /// or one punctuation mark.
     pub words: Vec<Range<usize>>,
 }
 
+impl Encoding {
+    /// Pieces.
+    pub fn len(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// Whether the note holds no word.
+    pub fn is_empty(&self) -> bool {
+        self.input_ids.is_empty()
+    }
+}
+
+/// Ids and offsets can be turned back into the note.
+impl fmt::Debug for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Encoding({} pieces, {} words)", self.input_ids.len(), self.words.len())
+    }
+}
+
+/// The names of the special tokens of a model that states none.
+const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// BERT's bound on the characters of a word; see [`MOST_CHARS_PER_WORD`] for ours on the bound.
+const CHARS_PER_WORD: usize = 100;
+/// A file may ask for more than BERT's 100 characters a word, but not for a time quadratic in the note.
+const MOST_CHARS_PER_WORD: usize = 1000;
+
 /// A BERT WordPiece tokenizer.
-pub struct Tokenizer {}
+pub struct Tokenizer {
+    normalization: Normalization,
+    vocabulary: Vocabulary,
+    max_input_chars_per_word: usize,
+    unk_id: u32,
+    cls_id: u32,
+    sep_id: u32,
+}
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`.
+    /// Reads `tokenizer.json`. Its `truncation` and `padding` are ignored: a note is never cut off.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`], [`ErrorKind::Unsupported`].
-    pub fn from_json(_json: &[u8]) -> Result<Self> {
-        Err(Error::new(ErrorKind::Unsupported, "not built yet"))
+    /// [`ErrorKind::Format`] when the file is malformed or lacks what it needs, [`ErrorKind::Unsupported`] when it is
+    /// another kind of tokenizer than BERT's.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        Self::from_parts(tokenizer_json::read(json)?).map_err(|e| e.at("tokenizer.json"))
     }
 
-    /// Cuts a note into pieces.
-    pub fn encode(&self, _text: &str) -> Encoding {
-        Encoding::default()
+    /// Reads `vocab.txt`: one piece a line, its id the number of the line from 0.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] when the file is not UTF-8 or lacks `[UNK]`, `[CLS]` or `[SEP]`.
+    pub fn from_vocab(vocab: &[u8], normalization: Normalization) -> Result<Self> {
+        let refuse = |message: String| Error::new(ErrorKind::Format, message).at("vocab.txt");
+        let text = std::str::from_utf8(vocab).map_err(|e| refuse(e.to_string()))?;
+        let mut vocabulary = Vocabulary::default();
+        for (line, id) in text.lines().zip(0..) {
+            vocabulary.push(line.trim_end(), id).map_err(|e| e.at("vocab.txt"))?;
+        }
+        let special = SPECIAL.iter().filter_map(|name| Some((name.to_string(), vocabulary.id_of(name)?))).collect();
+        let unk_token = SPECIAL[1].to_string();
+        let parts = Parts { normalization, vocabulary, unk_token, max_input_chars_per_word: CHARS_PER_WORD, special };
+        Self::from_parts(parts).map_err(|e| e.at("vocab.txt"))
     }
 
-    /// `[CLS]`.
+    fn from_parts(parts: Parts) -> Result<Self> {
+        let Parts { normalization, mut vocabulary, unk_token, max_input_chars_per_word, special } = parts;
+        let refuse = |message: String| Error::new(ErrorKind::Format, message);
+        if max_input_chars_per_word > MOST_CHARS_PER_WORD {
+            let found = max_input_chars_per_word;
+            return Err(refuse(format!(
+                "max_input_chars_per_word: expected at most {MOST_CHARS_PER_WORD}, found {found}"
+            )));
+        }
+        let id_of = |name: &str| {
+            let added = special.iter().find(|(content, _)| content == name).map(|&(_, id)| id);
+            added.or_else(|| vocabulary.id_of(name)).ok_or_else(|| refuse(format!("the vocabulary has no {name:?}")))
+        };
+        let (cls_id, sep_id) = (id_of("[CLS]")?, id_of("[SEP]")?);
+        let unk_id =
+            vocabulary.id_of(&unk_token).ok_or_else(|| refuse(format!("the vocabulary has no {unk_token:?}")))?;
+        vocabulary.index(&special)?;
+        Ok(Self { normalization, vocabulary, max_input_chars_per_word, unk_id, cls_id, sep_id })
+    }
+
+    /// Cuts a note into pieces, all of it.
+    pub fn encode(&self, text: &str) -> Encoding {
+        let mut cutter = Cutter::new(self, text);
+        self.normalization.each(text, |c, place| cutter.push(c, place));
+        cutter.finish()
+    }
+
+    /// `[CLS]`, which begins every sequence.
     pub fn cls_id(&self) -> u32 {
-        0
+        self.cls_id
     }
 
-    /// `[SEP]`.
+    /// `[SEP]`, which ends every sequence.
     pub fn sep_id(&self) -> u32 {
-        0
+        self.sep_id
+    }
+
+    /// `[UNK]`, for the words that the vocabulary cannot spell.
+    pub fn unk_id(&self) -> u32 {
+        self.unk_id
+    }
+
+    /// What is done to a text before it is cut into words.
+    pub fn normalization(&self) -> Normalization {
+        self.normalization
+    }
+
+    /// One more than the highest id: the rows that an embedding table must have.
+    pub fn vocab_size(&self) -> usize {
+        let highest = self.pieces().map(|(_, id)| id).chain([self.cls_id, self.sep_id]).max();
+        highest.map_or(0, |id| id as usize + 1)
+    }
+
+    /// All pieces as the file writes them (`##` in front of those that continue a word) with their ids.
+    pub fn pieces(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.vocabulary.pieces()
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokenizer({} pieces, {:?})", self.vocabulary.len(), self.normalization)
+    }
+}
+
+/// Collects the characters of one word at a time and cuts it.
+struct Cutter<'a> {
+    tokenizer: &'a Tokenizer,
+    text: &'a str,
+    encoding: Encoding,
+    /// The word so far, normalised.
+    word: String,
+    /// Where each character of `word` ends in `word` and where it came from.
+    chars: Vec<(usize, Place)>,
+    prefixes: Vec<(usize, Hash)>,
+}
+
+impl<'a> Cutter<'a> {
+    fn new(tokenizer: &'a Tokenizer, text: &'a str) -> Self {
+        let (word, chars, prefixes) = (String::new(), Vec::new(), Vec::new());
+        Self { tokenizer, text, encoding: Encoding::default(), word, chars, prefixes }
+    }
+
+    fn push(&mut self, c: char, place: Place) {
+        if c.is_whitespace() {
+            return self.cut();
+        }
+        let alone = unicode::is_punctuation(c);
+        if alone {
+            self.cut();
+        }
+        // Of a word that will be unknown only the place matters.
+        if self.chars.len() > self.tokenizer.max_input_chars_per_word {
+            self.chars.pop();
+        } else {
+            self.word.push(c);
+        }
+        self.chars.push((self.word.len(), place));
+        if alone {
+            self.cut();
+        }
+    }
+
+    /// Ends the word.
+    fn cut(&mut self) {
+        let (Some(first), Some(last)) = (self.chars.first(), self.chars.last()) else { return };
+        let whole = first.1.start..last.1.end;
+        let from = self.encoding.len();
+        if !self.greedy() {
+            self.encoding.input_ids.truncate(from);
+            self.encoding.offsets.truncate(from);
+            self.encoding.input_ids.push(self.tokenizer.unk_id);
+            self.encoding.offsets.push(whole);
+        }
+        self.encoding.words.push(from..self.encoding.len());
+        self.word.clear();
+        self.chars.clear();
+    }
+
+    /// Longest pieces from the left; false when the word cannot be cut so.
+    fn greedy(&mut self) -> bool {
+        if self.chars.len() > self.tokenizer.max_input_chars_per_word {
+            return false;
+        }
+        let (mut at, mut first) = (0, 0);
+        while at < self.word.len() {
+            let rest = &self.word[at..];
+            let found = self.tokenizer.vocabulary.longest_match(at > 0, rest, &mut self.prefixes);
+            let Some((id, length)) = found else { return false };
+            at += length;
+            let start = self.chars[first].1.start;
+            while self.chars[first].0 < at {
+                first += 1;
+            }
+            self.encoding.input_ids.push(id);
+            self.encoding.offsets.push(start..self.chars[first].1.end);
+            first += 1;
+        }
+        true
+    }
+
+    fn finish(mut self) -> Encoding {
+        self.cut();
+        if self.tokenizer.normalization.strips() {
+            take_marks(self.text, &mut self.encoding.offsets);
+        }
+        self.encoding
+    }
+}
+
+/// Stripped marks that follow a piece become part of it.
+fn take_marks(text: &str, offsets: &mut [Range<usize>]) {
+    for piece in 0..offsets.len() {
+        let limit = offsets.get(piece + 1).map_or(text.len(), |next| next.start);
+        let mut end = offsets[piece].end;
+        while end < limit
+            && let Some(c) = text[end..].chars().next()
+            && unicode::is_mark(c)
+        {
+            end += c.len_utf8();
+        }
+        offsets[piece].end = end;
     }
 }

@@ -1,0 +1,148 @@
+//! BERT's normaliser, one character at a time, with the place in the note that each character came from.
+//!
+//! The order is that of `BertNormalizer`: drop control characters and turn white space into blanks, set Chinese
+//! characters apart, decompose and strip nonspacing marks, lower-case.
+
+use super::unicode;
+
+/// What BERT does to a text before it is cut into words: the fields of `BertNormalizer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Normalization {
+    /// Drop control characters, turn every white space into a blank.
+    pub clean_text: bool,
+    /// Make every Chinese character a word.
+    pub handle_chinese_chars: bool,
+    /// Strip accents; `None` follows `lowercase`.
+    pub strip_accents: Option<bool>,
+    /// Lower-case.
+    pub lowercase: bool,
+}
+
+impl Normalization {
+    /// `bert-base-uncased`.
+    pub fn uncased() -> Self {
+        Self { clean_text: true, handle_chinese_chars: true, strip_accents: None, lowercase: true }
+    }
+
+    /// `bert-base-cased`.
+    pub fn cased() -> Self {
+        Self { lowercase: false, ..Self::uncased() }
+    }
+
+    /// Whether nonspacing marks are stripped.
+    pub(super) fn strips(&self) -> bool {
+        self.strip_accents.unwrap_or(self.lowercase)
+    }
+
+    /// Calls `sink` with each character of the normalised text and the bytes of `text` that it came from.
+    pub(super) fn each(&self, text: &str, sink: impl FnMut(char, Place)) {
+        let mut stage = Stage { rules: *self, strips: self.strips(), sink, run: Vec::new(), slots: Vec::new() };
+        for (start, c) in text.char_indices() {
+            stage.push(c, Place { start, end: start + c.len_utf8() });
+        }
+        stage.settle();
+    }
+}
+
+/// Bytes of the note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+struct Stage<F> {
+    rules: Normalization,
+    strips: bool,
+    sink: F,
+    /// Combining characters since the last starter, waiting to be put in canonical order: class, character, and
+    /// whether it is the first of its source.
+    run: Vec<(u8, char, bool)>,
+    /// The places of the sources of `run`, in the order of the note. After sorting they are dealt out in this order,
+    /// as `tokenizers` does: so places never run backwards, whatever the order of the marks was.
+    slots: Vec<Place>,
+}
+
+impl<F: FnMut(char, Place)> Stage<F> {
+    fn push(&mut self, c: char, place: Place) {
+        if self.rules.clean_text {
+            if unicode::is_dropped(c) {
+                return;
+            }
+            if c.is_whitespace() {
+                return self.strip(' ', place);
+            }
+        }
+        if self.rules.handle_chinese_chars && unicode::is_chinese(c) {
+            self.strip(' ', place);
+            self.strip(c, place);
+            return self.strip(' ', place);
+        }
+        self.strip(c, place);
+    }
+
+    fn strip(&mut self, c: char, place: Place) {
+        if !self.strips {
+            return self.lower(c, place);
+        }
+        if c.is_ascii() {
+            self.settle();
+            return self.lower(c, place);
+        }
+        let mut first = true;
+        unicode::decompose(c, |part| {
+            let class = unicode::class(part);
+            if class == 0 {
+                self.settle();
+                self.keep(part, place);
+            } else {
+                self.run.push((class, part, first));
+                if first {
+                    self.slots.push(place);
+                }
+            }
+            first = false;
+        });
+    }
+
+    /// Emits the run in canonical order: a starter or the end of the text has come.
+    fn settle(&mut self) {
+        if self.run.is_empty() {
+            return;
+        }
+        let mut run = std::mem::take(&mut self.run);
+        let slots = std::mem::take(&mut self.slots);
+        run.sort_by_key(|&(class, _, _)| class);
+        let mut dealt = slots.iter();
+        let mut place = None;
+        for &(_, c, first) in &run {
+            if first || place.is_none() {
+                place = dealt.next().or(place);
+            }
+            if let Some(&place) = place {
+                self.keep(c, place);
+            }
+        }
+        // The buffers go back: a text of accents would otherwise allocate for each.
+        run.clear();
+        self.run = run;
+        self.slots = slots;
+        self.slots.clear();
+    }
+
+    fn keep(&mut self, c: char, place: Place) {
+        if !unicode::is_mark(c) {
+            self.lower(c, place);
+        }
+    }
+
+    fn lower(&mut self, c: char, place: Place) {
+        if !self.rules.lowercase {
+            (self.sink)(c, place);
+        } else if c.is_ascii() {
+            (self.sink)(c.to_ascii_lowercase(), place);
+        } else {
+            c.to_lowercase().for_each(|lower| (self.sink)(lower, place));
+        }
+    }
+}

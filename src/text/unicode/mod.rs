@@ -1,0 +1,231 @@
+//! What WordPiece asks about a character, as of the Unicode data that the `tokenizers` crate ships.
+//!
+//! `tokenizers` takes general categories from `unicode_categories` (Unicode 8) and decompositions from
+//! `unicode-normalization-alignments` (Unicode 9). A newer table would be better Unicode and another tokenizer: the ids
+//! that a model was trained with count. So [`tables`] is generated from those two crates by the test below, which also
+//! proves it for every character. Only what is asked is stored: the categories that matter as ranges, and
+//! decompositions with the marks that would be stripped anyway already left out.
+
+mod tables;
+
+use tables::{CLASSES, CONTROLS, DECOMPOSED, DECOMPOSED_FAR, DECOMPOSED_MANY, MARKS, PUNCTUATION};
+
+/// Whether `clean_text` drops the character: Cc, Cf or Co, U+0000 and U+FFFD, but not tab, line feed, carriage return.
+pub(super) fn is_dropped(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' => false,
+        '\u{FFFD}' => true,
+        '\u{F0000}'..='\u{FFFFD}' | '\u{100000}'..='\u{10FFFD}' => true,
+        _ if c.is_ascii() => c.is_ascii_control(),
+        _ => within(CONTROLS, c),
+    }
+}
+
+/// ASCII symbols and punctuation, and the categories P of the rest.
+pub(super) fn is_punctuation(c: char) -> bool {
+    if c.is_ascii() { c.is_ascii_punctuation() } else { within(PUNCTUATION, c) }
+}
+
+/// Category Mn.
+pub(super) fn is_mark(c: char) -> bool {
+    c >= '\u{300}' && within(MARKS, c)
+}
+
+/// The blocks that BERT cuts into words of one character.
+pub(super) fn is_chinese(c: char) -> bool {
+    matches!(c,
+        '\u{4E00}'..='\u{9FFF}' | '\u{3400}'..='\u{4DBF}' | '\u{20000}'..='\u{2A6DF}' | '\u{2A700}'..='\u{2B73F}'
+        | '\u{2B740}'..='\u{2B81F}' | '\u{2B920}'..='\u{2CEAF}' | '\u{F900}'..='\u{FAFF}' | '\u{2F800}'..='\u{2FA1F}')
+}
+
+/// The canonical combining class; for a mark that decomposes into marks, that of the first.
+pub(super) fn class(c: char) -> u8 {
+    if c < '\u{300}' {
+        return 0;
+    }
+    let code = u32::from(c);
+    let at = CLASSES.partition_point(|&packed| packed >> 11 <= code);
+    let Some(&packed) = at.checked_sub(1).and_then(|before| CLASSES.get(before)) else { return 0 };
+    let length = (packed >> 8 & 7) + 1;
+    if code < (packed >> 11) + length { packed as u8 } else { 0 }
+}
+
+/// Calls `part` for each character of the canonical decomposition except the marks (Mn) that follow its first
+/// character: those are stripped, and their order changes nothing else.
+pub(super) fn decompose(c: char, mut part: impl FnMut(char)) {
+    if c < '\u{C0}' {
+        return part(c);
+    }
+    if let '\u{AC00}'..='\u{D7A3}' = c {
+        return hangul(u32::from(c) - 0xAC00, part);
+    }
+    let code = u32::from(c);
+    if let Ok(code) = u16::try_from(code)
+        && let Ok(at) = DECOMPOSED.binary_search_by_key(&code, |entry| entry.0)
+    {
+        return part(char::from_u32(u32::from(DECOMPOSED[at].1)).unwrap_or(c));
+    }
+    if let Ok(at) = DECOMPOSED_FAR.binary_search_by_key(&code, |entry| entry.0) {
+        return part(char::from_u32(DECOMPOSED_FAR[at].1).unwrap_or(c));
+    }
+    match DECOMPOSED_MANY.binary_search_by_key(&code, |entry| entry.0) {
+        Ok(at) => DECOMPOSED_MANY[at].1.chars().for_each(part),
+        Err(_) => part(c),
+    }
+}
+
+/// Conjoining jamo by arithmetic: The Unicode Standard, section 3.12.
+fn hangul(index: u32, mut part: impl FnMut(char)) {
+    let trailing = index % 28;
+    let jamo = [0x1100 + index / 588, 0x1161 + index % 588 / 28, 0x11A7 + trailing];
+    let count = if trailing == 0 { 2 } else { 3 };
+    jamo[..count].iter().copied().filter_map(char::from_u32).for_each(&mut part);
+}
+
+/// Ranges are packed as `first << 8 | length - 1`, ascending.
+fn within(ranges: &[u32], c: char) -> bool {
+    let code = u32::from(c);
+    let at = ranges.partition_point(|&packed| packed >> 8 <= code);
+    at.checked_sub(1).and_then(|before| ranges.get(before)).is_some_and(|packed| code - (packed >> 8) <= packed & 0xFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use unicode_categories::UnicodeCategories;
+    use unicode_normalization_alignments::char::{canonical_combining_class, decompose_canonical};
+
+    use super::*;
+
+    fn all() -> impl Iterator<Item = char> {
+        (0..=0x10_FFFF).filter_map(char::from_u32)
+    }
+
+    /// The kept parts of the decomposition, and the class that the sort sees.
+    fn reference(c: char) -> (String, u8) {
+        let mut parts = Vec::new();
+        decompose_canonical(c, |part| parts.push(part));
+        let kept: String = parts.iter().filter(|part| !part.is_mark_nonspacing()).collect();
+        let class = canonical_combining_class(parts[0]);
+        if kept.is_empty() { (c.to_string(), class) } else { (kept, canonical_combining_class(c)) }
+    }
+
+    #[test]
+    fn every_character_agrees_with_the_crates() {
+        let mut failed = Vec::new();
+        for c in all() {
+            let mut parts = String::new();
+            decompose(c, |part| parts.push(part));
+            let (kept, expected_class) = reference(c);
+            let control = !matches!(c, '\t' | '\n' | '\r') && (c == '\0' || c == '\u{FFFD}' || c.is_other());
+            let agrees = is_dropped(c) == control
+                && is_punctuation(c) == (c.is_ascii_punctuation() || c.is_punctuation())
+                && is_mark(c) == c.is_mark_nonspacing()
+                && class(c) == expected_class
+                && parts == kept;
+            if !agrees {
+                failed.push(format!("{:04X}", u32::from(c)));
+            }
+        }
+        assert!(failed.is_empty(), "{} characters differ: {:?}", failed.len(), &failed[..failed.len().min(20)]);
+    }
+
+    /// What the stripped decomposition relies on: unless all of it is marks, both its first part and the first part
+    /// that is kept are starters, so that leaving marks out moves no character and no place.
+    #[test]
+    fn a_decomposition_starts_with_a_starter() {
+        let mut failed = Vec::new();
+        for c in all() {
+            let mut parts = Vec::new();
+            decompose_canonical(c, |part| parts.push(part));
+            let kept = parts.iter().find(|part| !part.is_mark_nonspacing());
+            if let (true, Some(&kept)) = (parts.len() > 1, kept)
+                && (canonical_combining_class(parts[0]) != 0 || canonical_combining_class(kept) != 0)
+            {
+                failed.push(c);
+            }
+        }
+        assert!(failed.is_empty(), "{failed:?}");
+    }
+
+    /// `CLINLITE_WRITE_TABLES=1 cargo test --lib unicode` writes the tables anew.
+    #[test]
+    fn tables_are_what_the_generator_writes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/text/unicode/tables.rs");
+        if std::env::var_os("CLINLITE_WRITE_TABLES").is_some() {
+            std::fs::write(path, generate()).unwrap();
+        }
+        assert!(std::fs::read_to_string(path).unwrap() == generate(), "run with CLINLITE_WRITE_TABLES=1");
+    }
+
+    fn generate() -> String {
+        let mut out = String::from(
+            "//! Generated by the tests of `super` from `unicode_categories` and `unicode-normalization-alignments`.\n",
+        );
+        let control = |c: char| !c.is_ascii() && c < '\u{F0000}' && c.is_other();
+        ranges(&mut out, "CONTROLS", "Cc, Cf and Co beyond ASCII and below the private planes", control);
+        ranges(&mut out, "PUNCTUATION", "P* beyond ASCII", |c| !c.is_ascii() && c.is_punctuation());
+        ranges(&mut out, "MARKS", "Mn", |c| c.is_mark_nonspacing());
+        classes(&mut out);
+        let mut tables = [Vec::new(), Vec::new(), Vec::new()];
+        for c in all().filter(|c| !matches!(c, '\u{AC00}'..='\u{D7A3}')) {
+            let (kept, code) = (reference(c).0, u32::from(c));
+            let parts: Vec<u32> = kept.chars().map(u32::from).collect();
+            match parts[..] {
+                [same] if same == code => {}
+                [one] if one < 0x1_0000 && code < 0x1_0000 => tables[0].push(format!("(0x{code:X}, 0x{one:X})")),
+                [one] => tables[1].push(format!("(0x{code:X}, 0x{one:X})")),
+                _ => tables[2].push(format!("(0x{code:X}, \"{}\")", kept.escape_unicode())),
+            }
+        }
+        let [near, far, many] = tables;
+        table(&mut out, "DECOMPOSED", "one character for one, both in the first plane", "(u16, u16)", &near);
+        table(&mut out, "DECOMPOSED_FAR", "one character for one, beyond", "(u32, u32)", &far);
+        table(&mut out, "DECOMPOSED_MANY", "several characters for one", "(u32, &str)", &many);
+        out
+    }
+
+    fn ranges(out: &mut String, name: &str, doc: &str, holds: impl Fn(char) -> bool) {
+        let mut found: Vec<(u32, u32)> = Vec::new();
+        for code in all().filter(|&c| holds(c)).map(u32::from) {
+            match found.last_mut() {
+                Some((first, length)) if *first + *length == code && *length < 256 => *length += 1,
+                _ => found.push((code, 1)),
+            }
+        }
+        let packed: Vec<_> = found.iter().map(|(first, length)| format!("0x{:X}", first << 8 | (length - 1))).collect();
+        table(out, name, &format!("{doc}: `first << 8 | length - 1`"), "u32", &packed);
+    }
+
+    fn classes(out: &mut String) {
+        let mut found: Vec<(u32, u32, u8)> = Vec::new();
+        for c in all() {
+            let (code, class) = (u32::from(c), reference(c).1);
+            match found.last_mut() {
+                _ if class == 0 => {}
+                Some((first, length, same)) if *first + *length == code && *same == class && *length < 8 => {
+                    *length += 1;
+                }
+                _ => found.push((code, 1, class)),
+            }
+        }
+        let pack = |&(first, length, class): &(u32, u32, u8)| first << 11 | (length - 1) << 8 | u32::from(class);
+        let packed: Vec<_> = found.iter().map(|entry| format!("0x{:X}", pack(entry))).collect();
+        table(out, "CLASSES", "ccc: `first << 11 | (length - 1) << 8 | class`", "u32", &packed);
+    }
+
+    fn table(out: &mut String, name: &str, doc: &str, kind: &str, entries: &[String]) {
+        write!(out, "\n/// {doc}.\n#[rustfmt::skip]\npub(super) static {name}: &[{kind}] = &[").unwrap();
+        let mut column = usize::MAX;
+        for entry in entries {
+            if column.saturating_add(entry.len() + 2) > 118 {
+                out.push_str("\n   ");
+                column = 3;
+            }
+            write!(out, " {entry},").unwrap();
+            column += entry.len() + 2;
+        }
+        out.push_str("\n];\n");
+    }
+}
