@@ -1,1 +1,387 @@
 //! candle: the engine of training, and the reference.
+//!
+//! [`CandleBackend`] runs in three ways. For inference and training on the CPU it uses the fused [`kernels`]; training
+//! records a tape and walks it backwards. On another device, and as the judge of the kernels, it composes candle's
+//! elementary operations, whose gradients candle computes itself.
+
+mod composed;
+pub mod kernels;
+mod parameter;
+mod tape;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{Device, Storage, Tensor};
+
+use self::kernels::random::Stream;
+use self::kernels::{attention, embedding, linear, norm, random};
+pub use self::parameter::{Gradient, Kind, Parameter, Part};
+use self::tape::{Backward, Gradients, Tape};
+use super::{Activation, Backend, Lengths, Linear, Norm, Site, Stored};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Looks at inner states, see [`CandleBackend::with_observer`].
+pub type Observer = Box<dyn Fn(Site, &Tensor) + Send + Sync>;
+
+/// The engine over candle tensors.
+pub struct CandleBackend {
+    device: Device,
+    /// Fused kernels rather than candle's elementary operations.
+    fused: bool,
+    /// Weights are kept by name and get gradients.
+    trainable: bool,
+    /// Now: dropout is active, and operations are recorded.
+    training: AtomicBool,
+    seed: u64,
+    step: AtomicU64,
+    site: AtomicU64,
+    parameters: Mutex<BTreeMap<String, Arc<Parameter>>>,
+    tape: Mutex<Tape>,
+    observer: Option<Observer>,
+}
+
+impl CandleBackend {
+    /// For answers only: no names kept, no gradients, no dropout.
+    pub fn inference(device: Device) -> Self {
+        let fused = matches!(device, Device::Cpu);
+        Self::new(device, fused, false, 0)
+    }
+
+    /// For training on the CPU with the fused kernels. The seed decides what dropout drops.
+    pub fn training(seed: u64) -> Self {
+        Self::new(Device::Cpu, true, true, seed)
+    }
+
+    /// For training through candle's own operations and gradients (`Tensor::backward`): slow, and the judge of
+    /// [`Self::training`].
+    pub fn composed(device: Device, seed: u64) -> Self {
+        Self::new(device, false, true, seed)
+    }
+
+    fn new(device: Device, fused: bool, trainable: bool, seed: u64) -> Self {
+        Self {
+            device,
+            fused,
+            trainable,
+            training: AtomicBool::new(false),
+            seed,
+            step: AtomicU64::new(0),
+            site: AtomicU64::new(0),
+            parameters: Mutex::default(),
+            tape: Mutex::default(),
+            observer: None,
+        }
+    }
+
+    /// Shows every [`Site`] that a model reports to `observer`.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// The weights that models took over from their files, by the name of their first part.
+    pub fn parameters(&self) -> BTreeMap<String, Arc<Parameter>> {
+        lock(&self.parameters).clone()
+    }
+
+    /// Begins a part of a training step: dropout is active from here on and draws what belongs to this step and part,
+    /// and operations are recorded until [`Self::backward`].
+    pub fn begin(&self, step: u64, part: u32) {
+        lock(&self.tape).clear();
+        self.training.store(true, Ordering::Relaxed);
+        self.step.store(step, Ordering::Relaxed);
+        self.site.store(u64::from(part) << 32, Ordering::Relaxed);
+    }
+
+    /// Back to answers only, over the same weights.
+    pub fn evaluate(&self) {
+        lock(&self.tape).clear();
+        self.training.store(false, Ordering::Relaxed);
+    }
+
+    /// Adds the gradients of all parameters to [`Parameter::gradient`], given those of some tensors of the forward
+    /// pass (of the logits as a rule), row by row.
+    ///
+    /// # Errors
+    /// When a gradient has another length than its tensor, or this backend composes candle's operations: then
+    /// candle's own `Tensor::backward` is the way.
+    pub fn backward(&self, seeds: Vec<(&Tensor, Vec<f32>)>) -> Result<()> {
+        if !self.fused || !self.trainable {
+            return Err(Error::new(ErrorKind::Backend, "this candle backend records nothing to walk back"));
+        }
+        let mut gradients = Gradients::default();
+        for (tensor, grad) in seeds {
+            if grad.len() != tensor.elem_count() {
+                let message = format!("a gradient of {} values for {:?}", grad.len(), tensor.dims());
+                return Err(Error::new(ErrorKind::Backend, message));
+            }
+            gradients.add(tensor.id(), grad);
+        }
+        let result = lock(&self.tape).backward(gradients);
+        self.evaluate();
+        result
+    }
+
+    fn parameter(&self, kind: Kind, parts: &[Stored]) -> Result<Arc<Parameter>> {
+        let parameter = Arc::new(Parameter::new(kind, parts, &self.device, self.trainable && !self.fused)?);
+        if self.trainable {
+            let name = parameter.name().to_owned();
+            // A weight that two places share (a tied decoder) is one parameter.
+            return Ok(lock(&self.parameters).entry(name).or_insert(parameter).clone());
+        }
+        Ok(parameter)
+    }
+
+    fn recording(&self) -> bool {
+        self.fused && self.trainable && self.training.load(Ordering::Relaxed)
+    }
+
+    fn record(&self, output: &Tensor, backward: Backward) {
+        lock(&self.tape).record(output, backward);
+    }
+
+    fn tensor(&self, data: Vec<f32>, columns: usize) -> Result<Tensor> {
+        let rows = data.len().checked_div(columns).unwrap_or(0);
+        Tensor::from_vec(data, (rows, columns), &self.device).map_err(engine)
+    }
+}
+
+impl Backend for CandleBackend {
+    type Tensor = Tensor;
+    type Matrix = Arc<Parameter>;
+    type Table = Arc<Parameter>;
+    type Vector = Arc<Parameter>;
+
+    fn name(&self) -> &'static str {
+        "candle"
+    }
+
+    fn table(&self, stored: Stored) -> Result<Self::Table> {
+        self.parameter(Kind::Table, &[stored])
+    }
+
+    fn matrix(&self, parts: &[Stored]) -> Result<Self::Matrix> {
+        self.parameter(Kind::Matrix, parts)
+    }
+
+    fn vector(&self, parts: &[Stored]) -> Result<Self::Vector> {
+        self.parameter(Kind::Vector, parts)
+    }
+
+    fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Tensor> {
+        check_ids(sources)?;
+        if !self.fused {
+            let sources: Vec<_> = sources.iter().map(|(table, ids)| (table.value(), *ids)).collect();
+            return composed::embed(&sources).map_err(engine);
+        }
+        let columns = sources.first().map_or(0, |(table, _)| table.columns());
+        let y = read_all(sources, &mut Vec::new(), &mut |tables| embedding::forward(tables, columns))?;
+        let y = self.tensor(y, columns)?; // [R, H]
+        if self.recording() {
+            let sources: Vec<_> = sources.iter().map(|(table, ids)| (Arc::clone(table), ids.to_vec())).collect();
+            let backward = move |grad: Vec<f32>, _: &mut Gradients| {
+                for (table, ids) in &sources {
+                    let mut gradient = table.gradient();
+                    embedding::backward(&grad, ids, gradient.rows(table.len(), columns, ids), columns);
+                }
+                Ok(())
+            };
+            self.record(&y, Box::new(backward));
+        }
+        Ok(y)
+    }
+
+    fn linear(&self, x: &Tensor, layer: &Linear<Self>, act: Activation) -> Result<Tensor> {
+        let (n, k) = layer.weight.value().dims2().map_err(engine)?;
+        check_columns(x, k, layer.weight.name())?;
+        if !self.fused {
+            let bias = layer.bias.as_ref().map(|bias| bias.value());
+            return composed::linear(x, layer.weight.value(), bias, act).map_err(engine);
+        }
+        let bias = layer.bias.as_ref().map(|bias| bias.read(<[f32]>::to_vec)).transpose()?;
+        let linear::Forward { y, before } =
+            host(x, |x| layer.weight.read(|weight| linear::forward(x, weight, bias.as_deref(), n, k, act)))??;
+        let y = self.tensor(y, n)?; // [R, N]
+        if self.recording() {
+            let (x, weight, bias) = (x.clone(), Arc::clone(&layer.weight), layer.bias.clone());
+            let backward = move |mut grad: Vec<f32>, gradients: &mut Gradients| {
+                match &bias {
+                    Some(bias) => {
+                        let mut gradient = bias.gradient();
+                        linear::backward_activation(&mut grad, before.as_deref(), n, Some(gradient.dense(n)));
+                    }
+                    None => linear::backward_activation(&mut grad, before.as_deref(), n, None),
+                }
+                host(&x, |x| {
+                    linear::backward_weight(&grad, x, weight.gradient().dense(n * k), n, k);
+                })?;
+                weight.read(|values| {
+                    gradients.write(x.id(), x.elem_count(), |x_grad, into| {
+                        linear::backward_input(&grad, values, x_grad, n, k, into);
+                    });
+                })
+            };
+            self.record(&y, Box::new(backward));
+        }
+        Ok(y)
+    }
+
+    fn add_norm(&self, x: &Tensor, residual: Option<&Tensor>, layer: &Norm<Self>) -> Result<Tensor> {
+        let h = layer.weight.len();
+        check_columns(x, h, layer.weight.name())?;
+        if let Some(residual) = residual.filter(|residual| residual.dims() != x.dims()) {
+            let message = format!("a residual {:?} beside {:?}", residual.dims(), x.dims());
+            return Err(Error::new(ErrorKind::Backend, message));
+        }
+        if !self.fused {
+            let (weight, bias) = (layer.weight.value(), layer.bias.value());
+            return composed::add_norm(x, residual, weight, bias, layer.eps).map_err(engine);
+        }
+        let run = |x: &[f32], residual: Option<&[f32]>| {
+            layer.weight.read(|weight| layer.bias.read(|bias| norm::forward(x, residual, weight, bias, layer.eps)))
+        };
+        let norm::Forward { y, normalised, rstd } = match residual {
+            Some(residual) => host(x, |x| host(residual, |residual| run(x, Some(residual))))???,
+            None => host(x, |x| run(x, None))??,
+        }?;
+        let y = self.tensor(y, h)?; // [R, H]
+        if self.recording() {
+            let (x, residual) = (x.id(), residual.map(Tensor::id));
+            let (weight, bias) = (Arc::clone(&layer.weight), Arc::clone(&layer.bias));
+            let backward = move |mut grad: Vec<f32>, gradients: &mut Gradients| {
+                let (mut weight_grad, mut bias_grad) = (weight.gradient(), bias.gradient());
+                weight.read(|values| {
+                    let (weight_grad, bias_grad) = (weight_grad.dense(h), bias_grad.dense(h));
+                    norm::backward(&mut grad, &normalised, &rstd, values, weight_grad, bias_grad);
+                })?;
+                if let Some(residual) = residual {
+                    gradients.add(residual, grad.clone());
+                }
+                gradients.add(x, grad);
+                Ok(())
+            };
+            self.record(&y, Box::new(backward));
+        }
+        Ok(y)
+    }
+
+    fn attention(&self, qkv: &Tensor, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+        let (rows, columns) = qkv.dims2().map_err(engine)?;
+        if heads == 0 || columns % (3 * heads) != 0 || lengths.rows() != rows {
+            let message = format!("attention of {heads} heads on [{rows}, {columns}], lengths of {}", lengths.rows());
+            return Err(Error::new(ErrorKind::Backend, message));
+        }
+        if !self.fused {
+            return composed::attention(qkv, heads, lengths).map_err(engine);
+        }
+        let shape = attention::Shape { lengths: lengths.clone(), heads, hidden: columns / 3 };
+        let y = self.tensor(host(qkv, |qkv| attention::forward(qkv, &shape))?, columns / 3)?; // [R, H]
+        if self.recording() {
+            let qkv = qkv.clone();
+            let backward = move |grad: Vec<f32>, gradients: &mut Gradients| {
+                gradients.add(qkv.id(), host(&qkv, |qkv| attention::backward(&grad, qkv, &shape))?);
+                Ok(())
+            };
+            self.record(&y, Box::new(backward));
+        }
+        Ok(y)
+    }
+
+    fn dropout(&self, x: Tensor, p: f32) -> Result<Tensor> {
+        if !self.training.load(Ordering::Relaxed) || p <= 0.0 {
+            return Ok(x);
+        }
+        let site = self.site.fetch_add(1, Ordering::Relaxed);
+        let stream = Stream::new(self.seed, self.step.load(Ordering::Relaxed), site);
+        let columns = x.dim(1).map_err(engine)?;
+        if !self.fused {
+            let mask = self.tensor(random::dropout(&vec![1.0; x.elem_count()], p, stream), columns)?;
+            return (x * mask).map_err(engine);
+        }
+        let y = self.tensor(host(&x, |x| random::dropout(x, p, stream))?, columns)?;
+        if self.recording() {
+            let x = x.id();
+            let backward = move |grad: Vec<f32>, gradients: &mut Gradients| {
+                gradients.add(x, random::dropout(&grad, p, stream));
+                Ok(())
+            };
+            self.record(&y, Box::new(backward));
+        }
+        Ok(y)
+    }
+
+    fn observe(&self, at: Site, x: &Tensor) {
+        if let Some(observer) = &self.observer {
+            observer(at, x);
+        }
+    }
+
+    async fn to_host(&self, x: &Tensor) -> Result<Vec<f32>> {
+        x.flatten_all().and_then(|x| x.to_vec1()).map_err(engine)
+    }
+}
+
+/// Reads a contiguous `f32` tensor where it lies.
+///
+/// # Errors
+/// When it is not one, or not on the CPU.
+pub fn host<R>(x: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let (storage, layout) = x.storage_and_layout();
+    let (Storage::Cpu(storage), Some((from, to))) = (&*storage, layout.contiguous_offsets()) else {
+        return Err(Error::new(ErrorKind::Backend, "the fused kernels take contiguous tensors on the CPU"));
+    };
+    Ok(read(&storage.as_slice::<f32>().map_err(engine)?[from..to]))
+}
+
+/// Reads several tables at once: each call opens one and passes all on.
+fn read_all<R>(
+    sources: &[(&Arc<Parameter>, &[u32])],
+    open: &mut Vec<(&[f32], &[u32])>,
+    read: &mut dyn FnMut(&[(&[f32], &[u32])]) -> R,
+) -> Result<R> {
+    let Some(((table, ids), rest)) = sources.split_first() else {
+        return Ok(read(open));
+    };
+    table.read(|values| {
+        let mut open = open.clone();
+        open.push((values, ids));
+        read_all(rest, &mut open, read)
+    })?
+}
+
+fn check_ids(sources: &[(&Arc<Parameter>, &[u32])]) -> Result<()> {
+    let rows = sources.first().map_or(0, |(_, ids)| ids.len());
+    for (table, ids) in sources {
+        let size = table.len() / table.columns();
+        if ids.len() != rows {
+            let message = format!("{}: {} ids beside {rows}", table.name(), ids.len());
+            return Err(Error::new(ErrorKind::Backend, message));
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= size) {
+            let message = format!("{}: id {id} in a table of {size} rows", table.name());
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+    }
+    Ok(())
+}
+
+fn check_columns(x: &Tensor, columns: usize, name: &str) -> Result<()> {
+    if x.rank() == 2 && x.dims()[1] == columns {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Backend, format!("{name}: expected [rows, {columns}], found {:?}", x.dims())))
+}
+
+fn engine(error: candle_core::Error) -> Error {
+    Error::new(ErrorKind::Backend, format!("candle: {error}"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

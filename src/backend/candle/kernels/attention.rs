@@ -1,0 +1,132 @@
+//! Scaled dot-product attention inside each sequence of a packed batch.
+//!
+//! Forward, for each sequence of length `L` and each head of width `W`:
+//! `P = softmax(Q · Kᵀ / √W)`, `O = P · V`. Backward, with `P` computed again rather than kept (`L²` a head is the
+//! largest thing a step would have to remember): `dV = Pᵀ · dO`, `dP = dO · Vᵀ`,
+//! `dS = P ∘ (dP − rowsum(dP ∘ P))`, `dQ = dS · K / √W`, `dK = dSᵀ · Q / √W`.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::matmul::{Into, Shared, Threads, View, ViewMut, product};
+use super::{dot, math, sum, vectorised};
+use crate::backend::Lengths;
+
+/// What attention is told besides its input.
+#[derive(Clone)]
+pub struct Shape {
+    /// Rows of each sequence.
+    pub lengths: Lengths,
+    /// Heads.
+    pub heads: usize,
+    /// `H`, the sum of the widths of all heads.
+    pub hidden: usize,
+}
+
+impl Shape {
+    fn width(&self) -> usize {
+        self.hidden / self.heads
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.width() as f32).sqrt()
+    }
+
+    /// One piece of work for every head of every sequence.
+    fn pairs(&self) -> Vec<(Range<usize>, usize)> {
+        let sequences = self.lengths.ranges().filter(|rows| !rows.is_empty());
+        sequences.flat_map(|rows| (0..self.heads).map(move |head| (rows.clone(), head))).collect()
+    }
+}
+
+/// One head of one sequence: where its query, key and value begin, and `softmax(Q · Kᵀ / √W)`.
+struct Head<'a> {
+    q: View<'a>,
+    k: View<'a>,
+    v: View<'a>,
+}
+
+impl<'a> Head<'a> {
+    fn new(qkv: &'a [f32], shape: &Shape, rows: &Range<usize>, head: usize) -> Self {
+        let (h, w) = (shape.hidden, shape.width());
+        let part = |i: usize| View::new(&qkv[rows.start * 3 * h + i * h + head * w..], rows.len(), w, 3 * h);
+        Self { q: part(0), k: part(1), v: part(2) }
+    }
+
+    /// Writes the attention map `[L, L]`.
+    fn map(&self, map: &mut [f32], length: usize, scale: f32) {
+        let view = ViewMut::new(map, length, length, length);
+        product(view, self.q, self.k.t(), scale, Into::Fresh, Threads::One);
+        vectorised(|| map.chunks_exact_mut(length).for_each(softmax));
+    }
+}
+
+#[inline(always)]
+fn softmax(row: &mut [f32]) {
+    let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max });
+    for x in row.iter_mut() {
+        *x = math::exp(*x - max);
+    }
+    let scale = 1.0 / sum(row);
+    for x in row.iter_mut() {
+        *x *= scale;
+    }
+}
+
+/// `qkv` is `[R, 3H]`; the result `[R, H]`.
+pub fn forward(qkv: &[f32], shape: &Shape) -> Vec<f32> {
+    let (h, w, scale) = (shape.hidden, shape.width(), shape.scale());
+    let mut out = vec![0f32; qkv.len() / 3];
+    let shared = Shared::new(&mut out);
+    shape.pairs().into_par_iter().for_each_init(Vec::new, |map: &mut Vec<f32>, (rows, head)| {
+        let length = rows.len();
+        map.resize(length * length, 0.0);
+        let parts = Head::new(qkv, shape, &rows, head);
+        parts.map(map, length, scale);
+        // Safety: the columns of this head in the rows of this sequence belong to this pair alone, and `out` outlives
+        // the loop.
+        let block = unsafe { shared.block(rows.start * h + head * w, length, w, h) };
+        product(block, View::new(map, length, length, length), parts.v, 1.0, Into::Fresh, Threads::One);
+    });
+    out
+}
+
+/// The gradient of `qkv` `[R, 3H]` from that of the result `[R, H]`.
+pub fn backward(grad: &[f32], qkv: &[f32], shape: &Shape) -> Vec<f32> {
+    let (h, w, scale) = (shape.hidden, shape.width(), shape.scale());
+    let mut out = vec![0f32; qkv.len()];
+    let shared = Shared::new(&mut out);
+    shape.pairs().into_par_iter().for_each_init(
+        || (Vec::new(), Vec::new()),
+        |(map, slope): &mut (Vec<f32>, Vec<f32>), (rows, head)| {
+            let length = rows.len();
+            map.resize(length * length, 0.0);
+            slope.resize(length * length, 0.0);
+            let parts = Head::new(qkv, shape, &rows, head);
+            parts.map(map, length, scale);
+            let grad = View::new(&grad[rows.start * h + head * w..], length, w, h);
+            let square = |data| View::new(data, length, length, length);
+            // Safety: as in `forward`; query, key and value are three different blocks.
+            let block = |i: usize| unsafe { shared.block(rows.start * 3 * h + i * h + head * w, length, w, 3 * h) };
+            product(block(2), square(map).t(), grad, 1.0, Into::Fresh, Threads::One);
+            let view = ViewMut::new(slope, length, length, length);
+            product(view, grad, parts.v.t(), 1.0, Into::Fresh, Threads::One);
+            vectorised(|| softmax_backward(slope, map, length));
+            product(block(0), square(slope), parts.k, scale, Into::Fresh, Threads::One);
+            product(block(1), square(slope).t(), parts.q, scale, Into::Fresh, Threads::One);
+        },
+    );
+    out
+}
+
+/// `slope` holds the gradient of the map and becomes that of the scores.
+#[inline(always)]
+fn softmax_backward(slope: &mut [f32], map: &[f32], length: usize) {
+    for (slope, map) in slope.chunks_exact_mut(length).zip(map.chunks_exact(length)) {
+        let mean = dot(slope, map);
+        for (s, p) in slope.iter_mut().zip(map) {
+            *s = p * (*s - mean);
+        }
+    }
+}

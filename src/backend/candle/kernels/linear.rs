@@ -1,0 +1,104 @@
+//! `act(x · Wᵀ + b)`.
+
+use rayon::prelude::*;
+
+use super::matmul::{Into, Threads, View, ViewMut, product};
+use super::{ROWS, add_partials, math, vectorised};
+use crate::backend::Activation;
+
+/// The result, and for an activation what went into it (the backward pass needs it).
+pub struct Forward {
+    /// `[R, N]`.
+    pub y: Vec<f32>,
+    /// `x · Wᵀ + b`, `[R, N]`; only with an activation.
+    pub before: Option<Vec<f32>>,
+}
+
+/// `x` is `[R, K]`, `weight` `[N, K]`, `bias` `[N]`.
+pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, n: usize, k: usize, act: Activation) -> Forward {
+    let rows = x.len() / k;
+    let mut y = vec![0f32; rows * n];
+    let (a, b) = (View::new(x, rows, k, k), View::new(weight, n, k, k));
+    product(ViewMut::new(&mut y, rows, n, n), a, b.t(), 1.0, Into::Fresh, Threads::All);
+    match act {
+        Activation::None => {
+            if let Some(bias) = bias {
+                y.par_chunks_mut(ROWS * n).for_each(|y| vectorised(|| add_bias(y, bias)));
+            }
+            Forward { y, before: None }
+        }
+        Activation::Gelu => {
+            let mut before = y;
+            let mut y = vec![0f32; rows * n];
+            y.par_chunks_mut(ROWS * n).zip(before.par_chunks_mut(ROWS * n)).for_each(|(y, before)| {
+                vectorised(|| {
+                    if let Some(bias) = bias {
+                        add_bias(before, bias);
+                    }
+                    for (y, &z) in y.iter_mut().zip(before.iter()) {
+                        *y = math::gelu(z);
+                    }
+                });
+            });
+            Forward { y, before: Some(before) }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_bias(y: &mut [f32], bias: &[f32]) {
+    for row in y.chunks_exact_mut(bias.len()) {
+        for (y, b) in row.iter_mut().zip(bias) {
+            *y += b;
+        }
+    }
+}
+
+/// Turns the gradient of the result into the gradient of `x · Wᵀ + b`, in place, and adds its column sums to
+/// `bias_grad`.
+pub fn backward_activation(grad: &mut [f32], before: Option<&[f32]>, n: usize, bias_grad: Option<&mut [f32]>) {
+    let block = ROWS * n;
+    let partials: Vec<Vec<f32>> = match before {
+        Some(before) => grad
+            .par_chunks_mut(block)
+            .zip(before.par_chunks(block))
+            .map(|(grad, before)| {
+                vectorised(|| {
+                    for (g, &z) in grad.iter_mut().zip(before) {
+                        *g *= math::gelu_slope(z);
+                    }
+                    column_sums(grad, n)
+                })
+            })
+            .collect(),
+        None => grad.par_chunks(block).map(|grad| vectorised(|| column_sums(grad, n))).collect(),
+    };
+    if let Some(bias_grad) = bias_grad {
+        add_partials(bias_grad, &partials);
+    }
+}
+
+#[inline(always)]
+fn column_sums(grad: &[f32], n: usize) -> Vec<f32> {
+    let mut sums = vec![0f32; n];
+    for row in grad.chunks_exact(n) {
+        for (sum, g) in sums.iter_mut().zip(row) {
+            *sum += g;
+        }
+    }
+    sums
+}
+
+/// Adds `gradᵀ · x` to the weight's gradient `[N, K]`.
+pub fn backward_weight(grad: &[f32], x: &[f32], weight_grad: &mut [f32], n: usize, k: usize) {
+    let rows = x.len() / k;
+    let (g, x) = (View::new(grad, rows, n, n), View::new(x, rows, k, k));
+    product(ViewMut::new(weight_grad, n, k, k), g.t(), x, 1.0, Into::Sum, Threads::All);
+}
+
+/// Adds `grad · W` to the gradient of `x` `[R, K]`, or writes it there.
+pub fn backward_input(grad: &[f32], weight: &[f32], x_grad: &mut [f32], n: usize, k: usize, into: Into) {
+    let rows = grad.len() / n;
+    let (g, w) = (View::new(grad, rows, n, n), View::new(weight, n, k, k));
+    product(ViewMut::new(x_grad, rows, k, k), g, w, 1.0, into, Threads::All);
+}

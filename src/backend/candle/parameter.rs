@@ -1,0 +1,221 @@
+//! One weight of a model: its values, the Hugging Face names of its parts, and its gradient.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var};
+
+use super::{engine, host};
+use crate::backend::Stored;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a parameter is used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A dense layer's weight, `[outputs, inputs]`.
+    Matrix,
+    /// Rows to look up; only the rows that a step looks up get a gradient.
+    Table,
+    /// A bias, or the scale or shift of a norm.
+    Vector,
+}
+
+/// Rows of a parameter that one name in a file stands for: query, key and value are three parts of one matrix.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The full Hugging Face name.
+    pub name: String,
+    /// Rows of the parameter; for a vector its elements.
+    pub rows: Range<usize>,
+}
+
+/// A named weight.
+pub struct Parameter {
+    kind: Kind,
+    parts: Vec<Part>,
+    columns: usize,
+    value: Tensor,
+    gradient: Mutex<Gradient>,
+}
+
+/// The gradient of a parameter since it was last cleared.
+#[derive(Default)]
+pub struct Gradient {
+    /// Empty until something is added, then as long as the values.
+    data: Vec<f32>,
+    /// Of a table: the rows that may differ from zero, each once.
+    rows: Vec<u32>,
+    touched: Vec<bool>,
+}
+
+impl Parameter {
+    pub(super) fn new(kind: Kind, stored: &[Stored], device: &Device, tracked: bool) -> Result<Self> {
+        let Some(first) = stored.first() else {
+            return Err(Error::new(ErrorKind::Backend, "a weight of no parts"));
+        };
+        let (mut data, mut parts, mut rows) = (Vec::new(), Vec::new(), 0);
+        for part in stored {
+            data.extend(part.to_f32());
+            let here = if kind == Kind::Vector { part.columns } else { part.rows };
+            parts.push(Part { name: part.name.clone(), rows: rows..rows + here });
+            rows += here;
+        }
+        let columns = if kind == Kind::Vector { 1 } else { first.columns };
+        let shape: &[usize] = if kind == Kind::Vector { &[rows] } else { &[rows, columns] };
+        let value = Tensor::from_vec(data, shape, device).map_err(engine)?;
+        let value = if tracked { Var::from_tensor(&value).map_err(engine)?.into_inner() } else { value };
+        Ok(Self { kind, parts, columns, value, gradient: Mutex::default() })
+    }
+
+    /// What it is used as.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its names, in the order of their rows.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The name of the first part: unique, and the key under which everything about this parameter is kept.
+    pub fn name(&self) -> &str {
+        &self.parts[0].name
+    }
+
+    /// The width of a row; 1 for a vector.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// How many numbers it holds.
+    pub fn len(&self) -> usize {
+        self.value.elem_count()
+    }
+
+    /// Whether it holds no number.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values: `[rows, columns]`, or `[rows]` of a vector.
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// The gradient, for reading it, adding to it and clearing it.
+    pub fn gradient(&self) -> MutexGuard<'_, Gradient> {
+        self.gradient.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the values where they lie.
+    ///
+    /// # Errors
+    /// When they are not on the CPU.
+    pub fn read<R>(&self, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
+        host(&self.value, read)
+    }
+
+    /// Changes the values where they lie.
+    ///
+    /// # Errors
+    /// When they are not on the CPU.
+    pub fn write<R>(&self, write: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
+        let change = Change { write: RefCell::new(Some(write)), result: RefCell::new(None) };
+        self.value.inplace_op1(&change).map_err(engine)?;
+        let result = change.result.into_inner();
+        result.ok_or_else(|| Error::new(ErrorKind::Backend, format!("{}: not changed", self.name())))
+    }
+}
+
+impl Gradient {
+    /// The sum so far, as long as the values; nothing when nothing was added yet.
+    pub fn get(&self) -> Option<&[f32]> {
+        (!self.data.is_empty()).then_some(&self.data)
+    }
+
+    /// The rows of a table that may differ from zero.
+    pub fn touched_rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// A buffer of `len` numbers to add to.
+    pub(super) fn dense(&mut self, len: usize) -> &mut [f32] {
+        if self.data.is_empty() {
+            self.data = vec![0.0; len];
+        }
+        &mut self.data
+    }
+
+    /// A buffer of `len` numbers to add to in the rows `ids`.
+    pub(super) fn rows(&mut self, len: usize, columns: usize, ids: &[u32]) -> &mut [f32] {
+        self.touched.resize(len / columns, false);
+        for &id in ids {
+            if !std::mem::replace(&mut self.touched[id as usize], true) {
+                self.rows.push(id);
+            }
+        }
+        self.dense(len)
+    }
+
+    /// Multiplies all of it by `factor`.
+    pub fn scale(&mut self, factor: f32, columns: usize) {
+        self.for_each_block(columns, |block| block.iter_mut().for_each(|g| *g *= factor));
+    }
+
+    /// Back to zero; a table's untouched rows are zero already.
+    pub fn clear(&mut self, columns: usize) {
+        self.for_each_block(columns, |block| block.fill(0.0));
+        for row in self.rows.drain(..) {
+            self.touched[row as usize] = false;
+        }
+    }
+
+    /// `Σ g²`, in `f64`, in a fixed order.
+    pub fn squared_norm(&self, columns: usize) -> f64 {
+        use rayon::prelude::*;
+        let square = |block: &[f32]| {
+            let sum = super::kernels::vectorised(|| super::kernels::dot(block, block));
+            f64::from(sum)
+        };
+        if self.touched.is_empty() {
+            let parts: Vec<f64> = self.data.par_chunks(4096).map(square).collect();
+            parts.iter().sum()
+        } else {
+            self.rows.iter().map(|&row| square(&self.data[row as usize * columns..][..columns])).sum()
+        }
+    }
+
+    fn for_each_block(&mut self, columns: usize, change: impl Fn(&mut [f32]) + Sync + Send) {
+        use rayon::prelude::*;
+        if self.touched.is_empty() {
+            self.data.par_chunks_mut(1 << 15).for_each(change);
+        } else {
+            for &row in &self.rows {
+                change(&mut self.data[row as usize * columns..][..columns]);
+            }
+        }
+    }
+}
+
+/// A function on the values as candle wants it.
+struct Change<F, R> {
+    write: RefCell<Option<F>>,
+    result: RefCell<Option<R>>,
+}
+
+impl<R, F: FnOnce(&mut [f32]) -> R> InplaceOp1 for Change<F, R> {
+    fn name(&self) -> &'static str {
+        "change"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let (CpuStorage::F32(data), Some((from, to)), Some(write)) =
+            (storage, layout.contiguous_offsets(), self.write.borrow_mut().take())
+        else {
+            candle_core::bail!("a parameter is contiguous f32 and is changed once");
+        };
+        *self.result.borrow_mut() = Some(write(&mut data[from..to]));
+        Ok(())
+    }
+}

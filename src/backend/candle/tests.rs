@@ -1,0 +1,271 @@
+//! Each fused operation against the composed formula with candle's own gradients, and against finite differences, at
+//! odd sizes and ragged lengths.
+
+use super::kernels::token_loss::token_loss;
+use super::*;
+use crate::backend::Values;
+
+/// Deterministic numbers around zero.
+fn numbers(len: usize, key: u64) -> Vec<f32> {
+    let stream = Stream::new(key, 0, 0);
+    (0..len as u32).map(|i| stream.normal(i)).collect()
+}
+
+fn stored(name: &str, rows: usize, columns: usize, key: u64) -> Stored {
+    Stored { name: name.into(), rows, columns, values: Values::F32(numbers(rows * columns, key)) }
+}
+
+/// An operation under test: builds its weights, runs, returns its result. Inputs are rows of tables, so that their
+/// gradients are gradients of parameters too.
+type Operation = fn(&CandleBackend) -> Result<Tensor>;
+
+fn input(backend: &CandleBackend, name: &str, rows: usize, columns: usize, key: u64) -> Result<Tensor> {
+    let table = backend.table(stored(name, rows, columns, key))?;
+    let ids: Vec<u32> = (0..rows as u32).collect();
+    backend.embed(&[(&table, &ids)])
+}
+
+fn dense(backend: &CandleBackend, n: usize, k: usize, names: &[&str]) -> Result<Linear<CandleBackend>> {
+    let parts: Vec<_> = names.iter().enumerate().map(|(i, name)| stored(name, n, k, 10 + i as u64)).collect();
+    let biases: Vec<_> = names.iter().map(|name| stored(&format!("{name}.bias"), 1, n, 20)).collect();
+    Ok(Linear { weight: backend.matrix(&parts)?, bias: Some(backend.vector(&biases)?) })
+}
+
+fn norm_layer(backend: &CandleBackend, h: usize) -> Result<Norm<CandleBackend>> {
+    let (weight, bias) = (stored("norm.weight", 1, h, 30), stored("norm.bias", 1, h, 31));
+    Ok(Norm { weight: backend.vector(&[weight])?, bias: backend.vector(&[bias])?, eps: 1e-12 })
+}
+
+fn embed_repeated(backend: &CandleBackend) -> Result<Tensor> {
+    let (a, b) = (backend.table(stored("a", 7, 19, 1))?, backend.table(stored("b", 3, 19, 2))?);
+    backend.embed(&[(&a, &[6, 2, 2, 0, 6]), (&b, &[0, 1, 2, 1, 1])])
+}
+
+fn linear_plain(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 37, 19, 1)?;
+    backend.linear(&x, &dense(backend, 23, 19, &["w"])?, Activation::None)
+}
+
+fn linear_gelu(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 67, 19, 1)?;
+    backend.linear(&x, &dense(backend, 23, 19, &["w"])?, Activation::Gelu)
+}
+
+fn linear_stacked_twice(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 5, 6, 1)?;
+    let layer = dense(backend, 2, 6, &["q", "k", "v"])?;
+    let y = backend.linear(&x, &layer, Activation::Gelu)?;
+    backend.linear(&y, &layer, Activation::None)
+}
+
+fn norm_alone(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 35, 21, 1)?;
+    backend.add_norm(&x, None, &norm_layer(backend, 21)?)
+}
+
+fn norm_residual(backend: &CandleBackend) -> Result<Tensor> {
+    let (x, r) = (input(backend, "x", 35, 21, 1)?, input(backend, "r", 35, 21, 2)?);
+    let y = backend.linear(&x, &dense(backend, 21, 21, &["w"])?, Activation::None)?;
+    let layer = norm_layer(backend, 21)?;
+    let z = backend.add_norm(&y, Some(&x), &layer)?;
+    backend.add_norm(&z, Some(&r), &layer)
+}
+
+fn attention_ragged(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 34, 3 * 4 * 5, 1)?;
+    backend.attention(&x, 4, &Lengths::new(vec![1, 7, 0, 17, 9]))
+}
+
+fn dropout_middle(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 41, 13, 1)?;
+    let y = backend.dropout(x, 0.3)?;
+    backend.dropout(backend.linear(&y, &dense(backend, 11, 13, &["w"])?, Activation::None)?, 0.1)
+}
+
+const OPERATIONS: [(&str, Operation); 8] = [
+    ("embed, repeated ids", embed_repeated),
+    ("linear", linear_plain),
+    ("linear with gelu", linear_gelu),
+    ("one stacked weight used twice", linear_stacked_twice),
+    ("norm", norm_alone),
+    ("norm with residual", norm_residual),
+    ("attention, ragged", attention_ragged),
+    ("dropout", dropout_middle),
+];
+
+/// The result, and the gradients of `Σ result · upstream` by parameter.
+fn fused(operation: Operation) -> (CandleBackend, Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let backend = CandleBackend::training(3);
+    backend.begin(5, 1);
+    let y = operation(&backend).unwrap();
+    let values = host(&y, <[f32]>::to_vec).unwrap();
+    backend.backward(vec![(&y, numbers(values.len(), 99))]).unwrap();
+    let gradients = backend
+        .parameters()
+        .into_iter()
+        .map(|(name, parameter)| (name, parameter.gradient().get().map(<[f32]>::to_vec).unwrap_or_default()))
+        .collect();
+    (backend, values, gradients)
+}
+
+fn composed(operation: Operation) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let backend = CandleBackend::composed(Device::Cpu, 3);
+    backend.begin(5, 1);
+    let y = operation(&backend).unwrap();
+    let values: Vec<f32> = y.flatten_all().unwrap().to_vec1().unwrap();
+    let upstream = Tensor::from_vec(numbers(values.len(), 99), y.dims(), &Device::Cpu).unwrap();
+    let gradients = (y * upstream).unwrap().sum_all().unwrap().backward().unwrap();
+    let by_name = |(name, parameter): (String, Arc<Parameter>)| {
+        let gradient = gradients.get(parameter.value()).unwrap_or_else(|| panic!("{name}: candle has no gradient"));
+        (name, gradient.flatten_all().unwrap().to_vec1().unwrap())
+    };
+    (values, backend.parameters().into_iter().map(by_name).collect())
+}
+
+/// The largest difference, relative to the largest expected value.
+fn difference(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let size = expected.iter().fold(1e-3f32, |max, x| max.max(x.abs()));
+    found.iter().zip(expected).fold(0f32, |max, (a, b)| max.max((a - b).abs())) / size
+}
+
+#[test]
+fn fused_operations_equal_the_composed_formula() {
+    for (name, operation) in OPERATIONS {
+        let (_, y, gradients) = fused(operation);
+        let (expected, expected_gradients) = composed(operation);
+        assert!(difference(&y, &expected) < 5e-6, "{name}: result differs by {}", difference(&y, &expected));
+        assert_eq!(gradients.keys().collect::<Vec<_>>(), expected_gradients.keys().collect::<Vec<_>>(), "{name}");
+        for (parameter, gradient) in &gradients {
+            let off = difference(gradient, &expected_gradients[parameter]);
+            assert!(off < 2e-5, "{name}: the gradient of {parameter} differs by {off}");
+        }
+    }
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    for (name, operation) in OPERATIONS {
+        let (_, _, gradients) = fused(operation);
+        for (parameter, gradient) in gradients {
+            for i in [0, gradient.len() / 3, gradient.len() - 1] {
+                let slope = finite_difference(operation, &parameter, i);
+                let expected = f64::from(gradient[i]);
+                let tolerance = 2e-2 * expected.abs().max(1.0);
+                assert!((slope - expected).abs() < tolerance, "{name}: {parameter}[{i}]: {expected} for {slope}");
+            }
+        }
+    }
+}
+
+/// `(f(w + h) − f(w − h)) / 2h` of `f = Σ result · upstream`.
+fn finite_difference(operation: Operation, parameter: &str, i: usize) -> f64 {
+    const H: f32 = 5e-3;
+    let run = |step: f32| {
+        let backend = CandleBackend::training(3);
+        backend.begin(5, 1);
+        operation(&backend).unwrap();
+        backend.parameters()[parameter].write(|values| values[i] += step).unwrap();
+        // The same weights again, now changed: a training backend hands out what it already has under a name.
+        backend.begin(5, 1);
+        let y = operation(&backend).unwrap();
+        let y = host(&y, <[f32]>::to_vec).unwrap();
+        y.iter().zip(numbers(y.len(), 99)).map(|(y, u)| f64::from(*y) * f64::from(u)).sum::<f64>()
+    };
+    (run(H) - run(-H)) / f64::from(2.0 * H)
+}
+
+#[test]
+fn long_sequences_and_many_rows_agree_too() {
+    fn operation(backend: &CandleBackend) -> Result<Tensor> {
+        let x = input(backend, "x", 515, 24, 1)?;
+        let qkv = backend.linear(&x, &dense(backend, 24, 24, &["q", "k", "v"])?, Activation::None)?;
+        let y = backend.attention(&qkv, 2, &Lengths::new(vec![300, 3, 212]))?;
+        backend.add_norm(&y, Some(&x), &norm_layer(backend, 24)?)
+    }
+    let (_, y, gradients) = fused(operation);
+    let (expected, expected_gradients) = composed(operation);
+    assert!(difference(&y, &expected) < 2e-5);
+    for (parameter, gradient) in &gradients {
+        let off = difference(gradient, &expected_gradients[parameter]);
+        assert!(off < 5e-5, "the gradient of {parameter} differs by {off}");
+    }
+}
+
+#[test]
+fn gradients_add_up_over_parts_and_clear() {
+    let backend = CandleBackend::training(0);
+    let run = |part| {
+        backend.begin(1, part);
+        let y = embed_repeated(&backend).unwrap();
+        backend.backward(vec![(&y, vec![1.0; y.elem_count()])]).unwrap();
+    };
+    run(0);
+    let table = backend.parameters()["a"].clone();
+    assert_eq!(table.gradient().touched_rows(), [6, 2, 0]);
+    let once = table.gradient().get().unwrap().to_vec();
+    run(1);
+    assert!(table.gradient().get().unwrap().iter().zip(&once).all(|(twice, once)| *twice == 2.0 * once));
+    assert_eq!(table.gradient().squared_norm(19), f64::from(19.0 * (16.0 + 16.0 + 4.0)));
+    table.gradient().clear(19);
+    assert!(table.gradient().get().unwrap().iter().all(|g| *g == 0.0));
+    assert!(table.gradient().touched_rows().is_empty());
+}
+
+#[test]
+fn evaluation_drops_and_records_nothing() {
+    let backend = CandleBackend::training(0);
+    backend.evaluate();
+    let x = input(&backend, "x", 4, 5, 1).unwrap();
+    let y = backend.dropout(x.clone(), 0.5).unwrap();
+    assert_eq!(host(&x, <[f32]>::to_vec).unwrap(), host(&y, <[f32]>::to_vec).unwrap());
+    backend.backward(vec![(&y, vec![1.0; 20])]).unwrap();
+    assert!(backend.parameters()["x"].gradient().get().is_none());
+}
+
+/// `logsumexp(all) − logsumexp(allowed)` by candle, mean over judged rows.
+fn composed_loss(logits: &Tensor, allowed: &[u32]) -> Tensor {
+    let n = logits.dim(1).unwrap();
+    let mut losses = Vec::new();
+    for (row, &bits) in allowed.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+        let z = logits.narrow(0, row, 1).unwrap();
+        let labels: Vec<u32> = (0..n as u32).filter(|label| bits >> label & 1 == 1).collect();
+        let some = z.index_select(&Tensor::new(labels, &Device::Cpu).unwrap(), 1).unwrap();
+        losses.push((z.log_sum_exp(1).unwrap() - some.log_sum_exp(1).unwrap()).unwrap());
+    }
+    Tensor::cat(&losses, 0).unwrap().mean_all().unwrap()
+}
+
+#[test]
+fn token_loss_equals_the_composed_formula() {
+    let (rows, n) = (45, 13);
+    let sets = [1 << 4, 0, 0b1_1000_0000_0111, (1 << 13) - 1, 1];
+    let allowed: Vec<u32> = (0..rows).map(|row| sets[row % sets.len()]).collect();
+    let judged = allowed.iter().filter(|bits| **bits != 0).count() as f64;
+    let logits: Vec<f32> = numbers(rows * n, 5).iter().map(|z| 4.0 * z).collect();
+    let variable = candle_core::Var::from_vec(logits.clone(), (rows, n), &Device::Cpu).unwrap();
+    let expected = composed_loss(&variable, &allowed);
+    let gradients = expected.backward().unwrap();
+    let gradient: Vec<f32> = gradients.get(&variable).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+
+    let found = token_loss(&logits, n, &allowed, &vec![1.0; rows], judged);
+    let expected = f64::from(expected.to_scalar::<f32>().unwrap());
+    assert!((found.loss - expected).abs() < 1e-5, "{} for {expected}", found.loss);
+    assert!(difference(&found.grad, &gradient) < 1e-5);
+    let row = |r: usize| &found.grad[r * n..(r + 1) * n];
+    assert!(row(1).iter().all(|g| *g == 0.0), "a row that is not judged has no gradient");
+    assert!(row(3).iter().all(|g| g.abs() < 1e-9), "a row that may be anything has no gradient");
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused_with_their_names() {
+    let backend = CandleBackend::inference(Device::Cpu);
+    let x = input(&backend, "x", 4, 5, 1).unwrap();
+    let layer = dense(&backend, 3, 6, &["encoder.dense"]).unwrap();
+    let error = backend.linear(&x, &layer, Activation::None).unwrap_err();
+    assert_eq!(error.to_string(), "encoder.dense: expected [rows, 6], found [4, 5]");
+    let table = backend.table(stored("table", 4, 5, 1)).unwrap();
+    let error = backend.embed(&[(&table, &[4])]).unwrap_err();
+    assert_eq!(error.to_string(), "table: id 4 in a table of 4 rows");
+    assert!(backend.attention(&x, 2, &Lengths::new(vec![4])).is_err());
+}
