@@ -84,12 +84,13 @@ impl Head<'_> {
         }
     }
 
-    /// Keys `[len/8][width][8]`, scaled by `1/√width`, and values `[width/8][len][8]`.
+    /// Keys `[len/8][width][8]`, scaled so that a score is a power of two: `log2(e)/√width`, and values
+    /// `[width/8][len][8]`.
     #[inline(always)]
     fn pack(self, keys: &mut [f32], values: &mut [f32]) {
         let Self { qkv, hidden, width, at, len } = self;
         pack_f32(&qkv[hidden + at..], 3 * hidden, width, keys);
-        let scale = 1.0 / (width as f32).sqrt();
+        let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
         keys.iter_mut().for_each(|x| *x *= scale);
         for (p, panel) in values.chunks_exact_mut(len * WIDTH).enumerate() {
             let some = WIDTH.min(width - p * WIDTH);
@@ -106,7 +107,7 @@ fn plain(values: &mut [f32], stride: usize, rows: usize, columns: usize) -> Out<
     Out { values, stride, rows, columns, bias: None, act: Activation::None }
 }
 
-/// Replaces the first `len` scores of a row by `e^(score - max)` and returns their sum. The row ends with a whole vector.
+/// Replaces the first `len` scores of a row by `2^(score - max)` and returns their sum. The row ends with a whole vector.
 #[inline(always)]
 fn exponentials<L: Lanes>(lanes: L, row: &mut [f32], len: usize) -> f32 {
     let first = row[0];
@@ -119,13 +120,13 @@ fn exponentials<L: Lanes>(lanes: L, row: &mut [f32], len: usize) -> f32 {
     let mut sums = lanes.splat(0.0);
     let (whole, rest) = row.split_at_mut(len / WIDTH * WIDTH);
     for x in whole.as_chunks_mut::<WIDTH>().0 {
-        let e = math::exp(lanes, lanes.sub(lanes.load(x), best));
+        let e = math::exp2(lanes, lanes.sub(lanes.load(x), best));
         sums = lanes.add(sums, e);
         lanes.store(e, x);
     }
     let mut total = lanes.sum(sums);
     if let Some(x) = rest.first_chunk_mut() {
-        let e = math::exp(lanes, lanes.sub(lanes.load(x), best));
+        let e = math::exp2(lanes, lanes.sub(lanes.load(x), best));
         lanes.store(e, x);
         for e in &x[..len % WIDTH] {
             total += e;

@@ -9,7 +9,7 @@ use super::math;
 use crate::backend::Activation;
 
 /// Rows that are kept in the cache while a panel passes.
-const BLOCK: usize = 64;
+const BLOCK: usize = 48;
 
 /// The sums of one register tile.
 pub(crate) trait Tiles<L: Lanes>: Copy {
@@ -125,10 +125,15 @@ impl Out<'_> {
     fn activate<L: Lanes>(&mut self, lanes: L, start: usize, end: usize, panel: usize, panels: usize) {
         let columns = panel * WIDTH..self.columns.min((panel + panels) * WIDTH);
         for row in start..end {
-            let at = row * self.stride;
-            for values in self.values[at + columns.start..at + columns.end].chunks_mut(WIDTH) {
-                let x = lanes.load(&padded(values));
-                store_some(lanes, math::gelu_erf(lanes, x), values);
+            let row = &mut self.values[row * self.stride..][columns.clone()];
+            let (whole, rest) = row.as_chunks_mut::<WIDTH>();
+            for values in whole {
+                let x = lanes.load(values);
+                lanes.store(math::gelu_erf(lanes, x), values);
+            }
+            if !rest.is_empty() {
+                let x = lanes.load(&padded(rest));
+                store_some(lanes, math::gelu_erf(lanes, x), rest);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Residual and layer normalisation in one go, two passes over a row that stays in the first cache.
+//! Residual and layer normalisation in one go, three passes over a row that stays in the first cache.
 
 use super::lanes::{Kernel, Lanes, WIDTH, padded, store_some};
 
@@ -21,28 +21,42 @@ impl Kernel for AddNorm<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let columns = self.columns;
-        for (row, (x, out)) in self.x.chunks_exact(columns).zip(self.out.chunks_exact_mut(columns)).enumerate() {
-            let mean = match self.residual {
-                Some(residual) => sum_into(lanes, x, Some(&residual[row * columns..][..columns]), out),
-                None => sum_into(lanes, x, None, out),
-            } / columns as f32;
-            let scale = 1.0 / (squares(lanes, out, mean) / columns as f32 + self.eps).sqrt();
-            affine(lanes, out, mean, scale, self.weight, self.bias);
+        let (weight, bias) = (self.weight.as_chunks().0, self.bias.as_chunks().0);
+        self.out.copy_from_slice(self.x);
+        for (r, row) in self.out.chunks_exact_mut(columns).enumerate() {
+            if let Some(residual) = self.residual {
+                add(lanes, row, &residual[r * columns..][..columns]);
+            }
+            let mean = sum(lanes, row) / columns as f32;
+            let scale = 1.0 / (squares(lanes, row, mean) / columns as f32 + self.eps).sqrt();
+            Affine { mean, scale, weight, bias }.run(lanes, row);
         }
     }
 }
 
-/// Writes `x + residual` and returns the sum of the row.
 #[inline(always)]
-fn sum_into<L: Lanes>(lanes: L, x: &[f32], residual: Option<&[f32]>, out: &mut [f32]) -> f32 {
+fn add<L: Lanes>(lanes: L, row: &mut [f32], residual: &[f32]) {
+    let (row, rest) = row.as_chunks_mut::<WIDTH>();
+    let (residual, residual_rest) = residual.as_chunks::<WIDTH>();
+    for (x, y) in row.iter_mut().zip(residual) {
+        lanes.store(lanes.add(lanes.load(x), lanes.load(y)), x);
+    }
+    for (x, y) in rest.iter_mut().zip(residual_rest) {
+        *x += y;
+    }
+}
+
+#[inline(always)]
+fn sum<L: Lanes>(lanes: L, row: &[f32]) -> f32 {
     let mut sums = [lanes.splat(0.0); 2];
-    for (i, (x, out)) in x.chunks(WIDTH).zip(out.chunks_mut(WIDTH)).enumerate() {
-        let mut value = load_some(lanes, x);
-        if let Some(residual) = residual {
-            value = lanes.add(value, load_some(lanes, &residual[i * WIDTH..][..x.len()]));
+    let (pairs, rest) = row.as_chunks::<{ 2 * WIDTH }>();
+    for pair in pairs {
+        for (sum, x) in sums.iter_mut().zip(pair.as_chunks::<WIDTH>().0) {
+            *sum = lanes.add(*sum, lanes.load(x));
         }
-        sums[i % 2] = lanes.add(sums[i % 2], value);
-        store_some(lanes, value, out);
+    }
+    for (sum, x) in sums.iter_mut().zip(rest.chunks(WIDTH)) {
+        *sum = lanes.add(*sum, lanes.load(&padded(x)));
     }
     lanes.sum(lanes.add(sums[0], sums[1]))
 }
@@ -52,10 +66,12 @@ fn sum_into<L: Lanes>(lanes: L, x: &[f32], residual: Option<&[f32]>, out: &mut [
 fn squares<L: Lanes>(lanes: L, row: &[f32], mean: f32) -> f32 {
     let center = lanes.splat(mean);
     let mut sums = [lanes.splat(0.0); 2];
-    let (whole, rest) = row.as_chunks::<WIDTH>();
-    for (i, x) in whole.iter().enumerate() {
-        let d = lanes.sub(lanes.load(x), center);
-        sums[i % 2] = lanes.add(sums[i % 2], lanes.mul(d, d));
+    let (pairs, rest) = row.as_chunks::<{ 2 * WIDTH }>();
+    for pair in pairs {
+        for (sum, x) in sums.iter_mut().zip(pair.as_chunks::<WIDTH>().0) {
+            let d = lanes.sub(lanes.load(x), center);
+            *sum = lanes.add(*sum, lanes.mul(d, d));
+        }
     }
     let mut total = lanes.sum(lanes.add(sums[0], sums[1]));
     for x in rest {
@@ -64,21 +80,30 @@ fn squares<L: Lanes>(lanes: L, row: &[f32], mean: f32) -> f32 {
     total
 }
 
-#[inline(always)]
-fn affine<L: Lanes>(lanes: L, row: &mut [f32], mean: f32, scale: f32, weight: &[f32], bias: &[f32]) {
-    let (center, scale) = (lanes.splat(mean), lanes.splat(scale));
-    for (i, values) in row.chunks_mut(WIDTH).enumerate() {
-        let d = lanes.mul(lanes.sub(load_some(lanes, values), center), scale);
-        let weight = load_some(lanes, &weight[i * WIDTH..][..WIDTH]);
-        let bias = load_some(lanes, &bias[i * WIDTH..][..WIDTH]);
-        store_some(lanes, lanes.add(lanes.mul(d, weight), bias), values);
-    }
+/// What one row is turned into.
+struct Affine<'a> {
+    mean: f32,
+    scale: f32,
+    weight: &'a [[f32; WIDTH]],
+    bias: &'a [[f32; WIDTH]],
 }
 
-#[inline(always)]
-fn load_some<L: Lanes>(lanes: L, values: &[f32]) -> L::Floats {
-    match values.first_chunk() {
-        Some(whole) => lanes.load(whole),
-        None => lanes.load(&padded(values)),
+impl Affine<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(&self, lanes: L, row: &mut [f32]) {
+        let (whole, rest) = row.as_chunks_mut::<WIDTH>();
+        let last = whole.len();
+        for (i, values) in whole.iter_mut().enumerate() {
+            lanes.store(self.one(lanes, lanes.load(values), i), values);
+        }
+        if !rest.is_empty() {
+            store_some(lanes, self.one(lanes, lanes.load(&padded(rest)), last), rest);
+        }
+    }
+
+    #[inline(always)]
+    fn one<L: Lanes>(&self, lanes: L, x: L::Floats, i: usize) -> L::Floats {
+        let d = lanes.mul(lanes.sub(x, lanes.splat(self.mean)), lanes.splat(self.scale));
+        lanes.add(lanes.mul(d, lanes.load(&self.weight[i])), lanes.load(&self.bias[i]))
     }
 }

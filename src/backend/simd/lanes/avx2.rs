@@ -78,11 +78,6 @@ impl Lanes for Avx2 {
         unsafe { _mm256_max_ps(x, y) }
     }
     #[inline(always)]
-    fn min(self, x: __m256, y: __m256) -> __m256 {
-        // Safety: see the impl.
-        unsafe { _mm256_min_ps(x, y) }
-    }
-    #[inline(always)]
     fn abs(self, x: __m256) -> __m256 {
         // Safety: see the impl.
         unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), x) }

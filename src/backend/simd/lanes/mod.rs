@@ -44,8 +44,6 @@ pub(crate) trait Lanes: Copy {
     fn mul_add(self, x: Self::Floats, y: Self::Floats, z: Self::Floats) -> Self::Floats;
     /// The larger of each lane; of unequal zeros or with a NaN, either.
     fn max(self, x: Self::Floats, y: Self::Floats) -> Self::Floats;
-    /// The smaller of each lane; of unequal zeros or with a NaN, either.
-    fn min(self, x: Self::Floats, y: Self::Floats) -> Self::Floats;
     fn abs(self, x: Self::Floats) -> Self::Floats;
     /// `2^n` for lanes that hold `n + MAGIC`, `n` in -126..=127.
     fn power_of_two(self, x: Self::Floats) -> Self::Floats;

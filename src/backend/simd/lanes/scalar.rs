@@ -60,10 +60,6 @@ impl Lanes for Scalar {
         each(x, y, |x, y| if x > y { x } else { y })
     }
     #[inline(always)]
-    fn min(self, x: Floats, y: Floats) -> Floats {
-        each(x, y, |x, y| if x < y { x } else { y })
-    }
-    #[inline(always)]
     fn abs(self, x: Floats) -> Floats {
         each(x, x, |x, _| x.abs())
     }

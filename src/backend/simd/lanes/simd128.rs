@@ -60,10 +60,6 @@ impl Lanes for Simd128 {
         [f32x4_pmax(x[0], y[0]), f32x4_pmax(x[1], y[1])]
     }
     #[inline(always)]
-    fn min(self, x: Two, y: Two) -> Two {
-        [f32x4_pmin(x[0], y[0]), f32x4_pmin(x[1], y[1])]
-    }
-    #[inline(always)]
     fn abs(self, x: Two) -> Two {
         [f32x4_abs(x[0]), f32x4_abs(x[1])]
     }
