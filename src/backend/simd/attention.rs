@@ -5,13 +5,13 @@
 
 use super::gemm::Out;
 use super::gemm_f32::{F32Tiles, GemmF32};
-use super::lanes::{Kernel, Lanes, WIDTH};
+use super::lanes::{Kernel, Lanes, WIDTH, padded};
 use super::math;
 use super::matrix::{pack_f32, panel_len};
 use crate::backend::{Activation, Lengths};
 
 /// Query rows that are worked on at a time; a multiple of the rows of every register tile.
-const BLOCK: usize = 12;
+const BLOCK: usize = 24;
 
 /// `softmax(Q Kᵀ / √d) V` for each sequence and head.
 pub(crate) struct Attention<'a> {
@@ -69,16 +69,14 @@ impl Head<'_> {
             let scores = &mut scratch[..rows * stride];
             let queries = &qkv[start * 3 * hidden + at..];
             let tiles = F32Tiles::<false> { rows: queries, stride: 3 * hidden, inputs: width, panels: keys };
-            GemmF32 { tiles, out: plain(scores, stride, rows, len) }.run(lanes);
-            let mut sums = [0.0; BLOCK];
-            for (row, sum) in scores.chunks_exact_mut(stride).zip(&mut sums) {
-                *sum = exponentials(lanes, row, len);
-            }
+            lanes.call(GemmF32 { tiles, out: plain(scores, stride, rows, len) });
+            let sums = &mut [0.0; BLOCK][..rows];
+            lanes.call(Exponentials { scores, stride, len, sums });
             let tiles = F32Tiles::<false> { rows: scores, stride, inputs: len, panels: values };
             let out = &mut out[start * hidden + at..];
-            GemmF32 { tiles, out: plain(out, hidden, rows, width) }.run(lanes);
-            for (row, sum) in out.chunks_mut(hidden).zip(&sums[..rows]) {
-                let scale = 1.0 / sum;
+            lanes.call(GemmF32 { tiles, out: plain(out, hidden, rows, width) });
+            for (row, sum) in out.chunks_mut(hidden).zip(sums) {
+                let scale = 1.0 / *sum;
                 row[..width].iter_mut().for_each(|x| *x *= scale);
             }
         }
@@ -89,15 +87,16 @@ impl Head<'_> {
     #[inline(always)]
     fn pack(self, keys: &mut [f32], values: &mut [f32]) {
         let Self { qkv, hidden, width, at, len } = self;
-        pack_f32(&qkv[hidden + at..], 3 * hidden, width, keys);
         let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-        keys.iter_mut().for_each(|x| *x *= scale);
+        pack_f32(&qkv[hidden + at..], 3 * hidden, width, scale, keys);
         for (p, panel) in values.chunks_exact_mut(len * WIDTH).enumerate() {
-            let some = WIDTH.min(width - p * WIDTH);
-            for (i, to) in panel.chunks_exact_mut(WIDTH).enumerate() {
-                let from = &qkv[i * 3 * hidden + 2 * hidden + at + p * WIDTH..][..some];
-                to[some..].fill(0.0);
-                to[..some].copy_from_slice(from);
+            let columns = 2 * hidden + at + p * WIDTH..2 * hidden + at + width.min((p + 1) * WIDTH);
+            for (row, to) in qkv.chunks_exact(3 * hidden).zip(panel.as_chunks_mut::<WIDTH>().0) {
+                let row = &row[columns.clone()];
+                match row.first_chunk() {
+                    Some(whole) => *to = *whole,
+                    None => *to = padded(row),
+                }
             }
         }
     }
@@ -107,7 +106,24 @@ fn plain(values: &mut [f32], stride: usize, rows: usize, columns: usize) -> Out<
     Out { values, stride, rows, columns, bias: None, act: Activation::None }
 }
 
-/// Replaces the first `len` scores of a row by `2^(score - max)` and returns their sum. The row ends with a whole vector.
+/// Replaces the first `len` scores of each row by `2^(score - max)` and sums them.
+struct Exponentials<'a> {
+    scores: &'a mut [f32],
+    /// From one row to the next, a whole number of vectors.
+    stride: usize,
+    len: usize,
+    sums: &'a mut [f32],
+}
+
+impl Kernel for Exponentials<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        for (row, sum) in self.scores.chunks_exact_mut(self.stride).zip(self.sums) {
+            *sum = exponentials(lanes, row, self.len);
+        }
+    }
+}
+
 #[inline(always)]
 fn exponentials<L: Lanes>(lanes: L, row: &mut [f32], len: usize) -> f32 {
     let first = row[0];

@@ -46,7 +46,7 @@ impl Matrix {
             None => {
                 let values: Vec<f32> = parts.iter().flat_map(Stored::to_f32).collect();
                 let mut data = vec![0.0; panel_len(outputs, inputs)];
-                pack_f32(&values, inputs, inputs, &mut data);
+                pack_f32(&values, inputs, inputs, 1.0, &mut data);
                 Panels::F32(data)
             }
         };
@@ -108,14 +108,16 @@ pub(crate) fn panel_len(n: usize, k: usize) -> usize {
     n.next_multiple_of(WIDTH) * k
 }
 
-/// Writes rows `[n, k]`, `stride` apart, into panels `[n/8][k][8]`.
-pub(crate) fn pack_f32(rows: &[f32], stride: usize, k: usize, panels: &mut [f32]) {
+/// Writes rows `[n, k]`, `stride` apart, times `scale` into panels `[n/8][k][8]`.
+#[inline(always)]
+pub(crate) fn pack_f32(rows: &[f32], stride: usize, k: usize, scale: f32, panels: &mut [f32]) {
     let mut rows = rows.chunks(stride);
     for panel in panels.chunks_exact_mut(k * WIDTH) {
+        let panel = panel.as_chunks_mut::<WIDTH>().0;
         for lane in 0..WIDTH {
             match rows.next() {
-                Some(row) => panel[lane..].iter_mut().step_by(WIDTH).zip(&row[..k]).for_each(|(to, from)| *to = *from),
-                None => panel[lane..].iter_mut().step_by(WIDTH).for_each(|to| *to = 0.0),
+                Some(row) => panel.iter_mut().zip(row).for_each(|(to, from)| to[lane] = from * scale),
+                None => panel.iter_mut().for_each(|to| to[lane] = 0.0),
             }
         }
     }

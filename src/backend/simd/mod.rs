@@ -173,7 +173,7 @@ impl Backend for SimdBackend {
 
     fn attention(&self, qkv: &Tensor, heads: usize, lengths: &Lengths) -> Result<Tensor> {
         let hidden = qkv.columns / 3;
-        if heads == 0 || !qkv.columns.is_multiple_of(3) || !hidden.is_multiple_of(heads) {
+        if heads == 0 || hidden == 0 || !qkv.columns.is_multiple_of(3) || !hidden.is_multiple_of(heads) {
             return refuse(format!("attention: {} columns are not three times {heads} heads", qkv.columns));
         }
         if lengths.rows() != qkv.rows {

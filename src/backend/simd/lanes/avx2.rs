@@ -12,16 +12,6 @@ impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
     }
-
-    /// Runs a kernel in a function that is compiled for AVX2 and FMA.
-    pub(crate) fn run(self, kernel: impl Kernel) {
-        #[target_feature(enable = "avx2,fma")]
-        fn compiled(lanes: Avx2, kernel: impl Kernel) {
-            kernel.run(lanes);
-        }
-        // Safety: a value of Avx2 proves that the features were detected.
-        unsafe { compiled(self, kernel) }
-    }
 }
 
 /// Safety of every block below: a value of `Avx2` proves that the features were detected; pointers come from array
@@ -31,6 +21,16 @@ impl Lanes for Avx2 {
     type Ints = __m256i;
     type Pairs = __m256i;
     const WIDE: bool = true;
+
+    fn call(self, kernel: impl Kernel) {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled(lanes: Avx2, kernel: impl Kernel) {
+            kernel.run(lanes);
+        }
+        // Safety: see the impl.
+        unsafe { compiled(self, kernel) }
+    }
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {

@@ -33,6 +33,13 @@ pub(crate) trait Lanes: Copy {
     /// True where sixteen registers of eight lanes exist, so that register tiles span two panels.
     const WIDE: bool;
 
+    /// Runs a kernel as a function of its own, compiled for the target. Small functions are what optimising compilers of
+    /// WebAssembly keep in registers.
+    #[inline(never)]
+    fn call(self, kernel: impl Kernel) {
+        kernel.run(self);
+    }
+
     fn splat(self, x: f32) -> Self::Floats;
     fn load(self, from: &[f32; WIDTH]) -> Self::Floats;
     fn store(self, x: Self::Floats, to: &mut [f32; WIDTH]);
@@ -98,11 +105,11 @@ impl Target {
     /// Runs a kernel compiled for this target.
     pub(crate) fn run(self, kernel: impl Kernel) {
         match self {
-            Self::Scalar => kernel.run(Scalar),
+            Self::Scalar => Scalar.call(kernel),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(lanes) => lanes.run(kernel),
+            Self::Avx2(lanes) => lanes.call(kernel),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            Self::Simd128(lanes) => kernel.run(lanes),
+            Self::Simd128(lanes) => lanes.call(kernel),
         }
     }
 
