@@ -1,1 +1,280 @@
-//! The model folder.
+//! The set of files that make a model: a Hugging Face folder or a packed one, as bytes.
+//!
+//! A folder is a border post. With a `manifest.json`, every file that it lists must be there with its length and its
+//! sha256, and a file that the engine would read but that is not listed is refused. Without one, the files are taken as
+//! they are, and hashed so that results can name them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Weights;
+use super::manifest::{self, FileEntry, Manifest, Window};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The files that decide what a model answers. In a folder with a manifest each of them must be listed.
+pub const MODEL_FILES: [&str; 5] =
+    ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
+
+/// More than any `config.json` needs: a longer one is refused before it is parsed.
+const MAX_CONFIG: usize = 4 << 20;
+
+/// The files of one model, verified.
+pub struct Folder {
+    files: BTreeMap<String, Vec<u8>>,
+    config: Value,
+    manifest: Option<Manifest>,
+    sha256: String,
+}
+
+/// What a folder's tokenizer is made of.
+#[derive(Clone, Copy)]
+pub enum TokenizerFiles<'a> {
+    /// `tokenizer.json`.
+    Json(&'a [u8]),
+    /// `vocab.txt`, and `tokenizer_config.json` where there is one.
+    Vocab {
+        /// One piece a line.
+        vocab: &'a [u8],
+        /// The settings of the normaliser.
+        config: Option<&'a [u8]>,
+    },
+}
+
+impl Folder {
+    /// The names to look for where a model may lie: the files of its manifest if `manifest.json` is given, else all of
+    /// [`MODEL_FILES`] (of which a folder need not have each).
+    ///
+    /// # Errors
+    /// As [`Manifest::from_json`].
+    pub fn names(manifest: Option<&[u8]>) -> Result<Vec<String>> {
+        let mut names: Vec<String> = MODEL_FILES.iter().map(ToString::to_string).collect();
+        if let Some(json) = manifest {
+            let listed = Manifest::from_json(json)?;
+            names.extend(listed.files.into_keys().chain(listed.card.into_keys()));
+            names.push(manifest::NAME.into());
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Takes the files of a model over and verifies them.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Hash`]: a file is missing, not listed, or differs from the manifest; named with both hashes.
+    /// - [`ErrorKind::Format`]: no `config.json`, JSON that cannot be read, two files of one name.
+    pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self> {
+        let mut named = BTreeMap::new();
+        for (name, bytes) in files {
+            if named.contains_key(&name) {
+                return Err(Error::new(ErrorKind::Format, format!("two files are named {name:?}")));
+            }
+            named.insert(name, bytes);
+        }
+        let manifest = named.get(manifest::NAME).map(|json| Manifest::from_json(json)).transpose()?;
+        let found: BTreeMap<&str, FileEntry> =
+            named.iter().map(|(name, bytes)| (name.as_str(), FileEntry::of(bytes))).collect();
+        if let Some(manifest) = &manifest {
+            verify(manifest, &found)?;
+        }
+        let sha256 = model_hash(manifest.as_ref(), &found)?;
+        let config = read_config(named.get("config.json"))?;
+        Ok(Self { files: named, config, manifest, sha256 })
+    }
+
+    /// A file by its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] when the folder has no such file.
+    pub fn file(&self, name: &str) -> Result<&[u8]> {
+        self.get(name).ok_or_else(|| Error::new(ErrorKind::Format, format!("the model folder has no {name}")))
+    }
+
+    /// A file by its name, if the folder has it.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
+    /// `config.json`.
+    pub fn config_json(&self) -> &Value {
+        &self.config
+    }
+
+    /// The name of the architecture: `model_type` of `config.json`, corrected where it is known to say something else.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the config names none.
+    pub fn architecture(&self) -> Result<&str> {
+        let has = |key: &str| self.config.get(key).is_some_and(|value| !value.is_null());
+        // MiniALBERT's configs say "bert".
+        if has("embedding_size") && (has("use_adapter") || has("reduction_factor")) {
+            return Ok("minialbert");
+        }
+        match self.config.get("model_type").map(Value::as_str) {
+            Some(Some(name)) => Ok(name),
+            Some(None) => Err(unsupported("model_type is not a string")),
+            None => Err(unsupported("model_type is missing, expected \"bert\"")),
+        }
+    }
+
+    /// The settings of a BERT, as the type that `models` reads them into. Unknown fields are ignored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for another architecture, [`ErrorKind::Format`] for a field that is missing or of
+    /// another type.
+    pub fn bert_config<T: DeserializeOwned>(&self) -> Result<T> {
+        let architecture = self.architecture()?;
+        if architecture != "bert" {
+            return Err(unsupported(&format!("the architecture {architecture:?} is not implemented, only \"bert\"")));
+        }
+        T::deserialize(&self.config).map_err(|e| malformed(e.to_string()))
+    }
+
+    /// `id2label`: the tags in the order of the logits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] when there are none, or when their ids are not 0, 1, 2, ….
+    pub fn label_names(&self) -> Result<Vec<String>> {
+        let map = match self.config.get("id2label") {
+            Some(Value::Object(map)) if !map.is_empty() => map,
+            None | Some(Value::Null | Value::Object(_)) => {
+                return Err(malformed("id2label is missing: the model has no labels"));
+            }
+            Some(_) => return Err(malformed("id2label: expected an object of id and label")),
+        };
+        let name = |id: usize| match map.get(&id.to_string()) {
+            Some(Value::String(name)) => Ok(name.clone()),
+            Some(_) => Err(malformed(format!("id2label: label {id} is not a string"))),
+            None => Err(malformed(format!("id2label: {} labels, but none has the id {id}", map.len()))),
+        };
+        (0..map.len()).map(name).collect()
+    }
+
+    /// The files that the tokenizer is made of.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] when there are none.
+    pub fn tokenizer_files(&self) -> Result<TokenizerFiles<'_>> {
+        match (self.get("tokenizer.json"), self.get("vocab.txt")) {
+            (Some(json), _) => Ok(TokenizerFiles::Json(json)),
+            (None, Some(vocab)) => Ok(TokenizerFiles::Vocab { vocab, config: self.get("tokenizer_config.json") }),
+            (None, None) => {
+                Err(Error::new(ErrorKind::Format, "the model folder has neither tokenizer.json nor vocab.txt"))
+            }
+        }
+    }
+
+    /// The tensors of `model.safetensors`.
+    ///
+    /// # Errors
+    /// As [`Weights::from_safetensors`].
+    pub fn weights(&self) -> Result<Weights<'_>> {
+        Weights::from_safetensors(self.file("model.safetensors")?)
+    }
+
+    /// The manifest, if the folder has one: then every file was found as it states.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// One hash for all that decides what the model answers: the sha256 of the lines `{sha256}  {name}` of the
+    /// [`MODEL_FILES`] that are there, by name, and of the window and decoding settings of the manifest.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The names of all files with their lengths.
+    pub fn files(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.len()))
+    }
+}
+
+/// Names, not contents.
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Folder({} files, sha256 {})", self.files.len(), self.sha256)
+    }
+}
+
+/// Every file was hashed already: what is wrong is found by comparing, in the order of the names.
+fn verify(manifest: &Manifest, found: &BTreeMap<&str, FileEntry>) -> Result<()> {
+    let refuse = |name: &str, message: String| Err(Error::new(ErrorKind::Hash, message).at(name));
+    for (name, expected) in &manifest.files {
+        match found.get(name.as_str()) {
+            None => return refuse(name, "listed in manifest.json but missing".into()),
+            Some(found) => compare(name, expected, found)?,
+        }
+    }
+    for (name, expected) in &manifest.card {
+        found.get(name.as_str()).map_or(Ok(()), |found| compare(name, expected, found))?;
+    }
+    for name in MODEL_FILES {
+        if found.contains_key(name) && !manifest.files.contains_key(name) {
+            return refuse(name, "not listed in manifest.json".into());
+        }
+    }
+    Ok(())
+}
+
+fn compare(name: &str, expected: &FileEntry, found: &FileEntry) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    let message = format!(
+        "expected sha256 {} ({} bytes), found {} ({} bytes)",
+        expected.sha256, expected.bytes, found.sha256, found.bytes
+    );
+    Err(Error::new(ErrorKind::Hash, message).at(name))
+}
+
+/// What the manifest adds to the hash of a model.
+#[derive(Serialize)]
+struct Settings<'a> {
+    window: Option<Window>,
+    decoding: &'a BTreeMap<String, Value>,
+}
+
+fn model_hash(manifest: Option<&Manifest>, found: &BTreeMap<&str, FileEntry>) -> Result<String> {
+    let mut lines = String::new();
+    for name in MODEL_FILES {
+        if let Some(entry) = found.get(name) {
+            lines.push_str(&format!("{}  {name}\n", entry.sha256));
+        }
+    }
+    if let Some(manifest) = manifest {
+        let settings = Settings { window: manifest.window, decoding: &manifest.decoding };
+        let settings = serde_json::to_string(&settings).map_err(|e| malformed(e.to_string()))?;
+        lines.push_str(&settings);
+        lines.push('\n');
+    }
+    Ok(manifest::sha256(lines.as_bytes()))
+}
+
+fn read_config(bytes: Option<&Vec<u8>>) -> Result<Value> {
+    let Some(bytes) = bytes else {
+        return Err(Error::new(ErrorKind::Format, "the model folder has no config.json"));
+    };
+    if bytes.len() > MAX_CONFIG {
+        return Err(malformed(format!("expected at most {MAX_CONFIG} bytes, found {}", bytes.len())));
+    }
+    let config: Value = serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
+    if !config.is_object() {
+        return Err(malformed("expected an object"));
+    }
+    Ok(config)
+}
+
+fn malformed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Format, message).at("config.json")
+}
+
+fn unsupported(message: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, message).at("config.json")
+}
+
+#[cfg(test)]
+mod tests;

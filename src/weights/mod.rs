@@ -7,31 +7,78 @@
 //! A packed matrix or table is stored under its own name as `I8 [rows, columns]` with its scales beside it as
 //! `{name}.scale`, `F32 [rows]`.
 
+mod floats;
 pub mod folder;
 pub mod manifest;
+mod names;
 pub mod pack;
 
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use self::floats::{floats, integers};
 use crate::backend::{Backend, Linear, Norm, Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The tensors of one safetensors file.
+/// More than the header of any encoder needs; the format itself allows 100 MB.
+const MAX_HEADER: u64 = 16 << 20;
+
+/// The tensors of one safetensors file, by the names that models ask for: with `bert.`, and with `weight` and `bias`
+/// where an old file says `gamma` and `beta`.
 pub struct Weights<'a> {
     tensors: SafeTensors<'a>,
+    names: BTreeMap<String, String>,
+    supplied: BTreeMap<String, Supplied>,
+    used: RefCell<BTreeSet<String>>,
+}
+
+/// A tensor that does not come from the file.
+struct Supplied {
+    shape: Vec<usize>,
+    values: Vec<f32>,
 }
 
 impl<'a> Weights<'a> {
     /// Reads the header; every offset and size is checked against the file.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] when the bytes are not a whole safetensors file.
+    /// [`ErrorKind::Format`] when the bytes are not a whole safetensors file, or two tensors have one meaning.
     pub fn from_safetensors(bytes: &'a [u8]) -> Result<Self> {
-        let tensors = SafeTensors::deserialize(bytes)
-            .map_err(|e| Error::new(ErrorKind::Format, format!("model.safetensors is damaged or truncated: {e:?}")))?;
-        Ok(Self { tensors })
+        let refuse = |message: String| Error::new(ErrorKind::Format, message).at("model.safetensors");
+        if let Some(header) = bytes.first_chunk().map(|b| u64::from_le_bytes(*b)).filter(|&n| n > MAX_HEADER) {
+            return Err(refuse(format!("expected a header of at most {MAX_HEADER} bytes, found {header}")));
+        }
+        let tensors =
+            SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("damaged or truncated: {e}").to_lowercase()))?;
+        let names = names::canonical(tensors.names().into_iter())?;
+        Ok(Self { tensors, names, supplied: BTreeMap::new(), used: RefCell::default() })
+    }
+
+    /// Lets values stand in for a tensor, whether the file has it or not: the head of a model that is to be
+    /// fine-tuned. `shape` is `[rows, columns]` or `[columns]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Weights`] when the shape does not fit the number of values.
+    pub fn supply(&mut self, name: impl Into<String>, shape: &[usize], values: Vec<f32>) -> Result<()> {
+        let name = name.into();
+        let size = shape.iter().try_fold(1usize, |size, &n| size.checked_mul(n));
+        if size != Some(values.len()) {
+            let message = format!("weight {name:?}: {} values do not fill {shape:?}", values.len());
+            return Err(Error::new(ErrorKind::Weights, message));
+        }
+        self.supplied.insert(name, Supplied { shape: shape.to_vec(), values });
+        Ok(())
+    }
+
+    /// The shape of a tensor, if there is one of this name.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match self.supplied.get(name) {
+            Some(supplied) => Some(supplied.shape.clone()),
+            None => Some(self.tensors.tensor(self.names.get(name)?).ok()?.shape().to_vec()),
+        }
     }
 
     /// The root of the names.
@@ -39,9 +86,15 @@ impl<'a> Weights<'a> {
         Scope { weights: self, prefix: String::new() }
     }
 
-    /// All names, in no particular order.
-    pub fn names(&self) -> Vec<&str> {
-        self.tensors.names()
+    /// All names of the file as models ask for them, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// The tensors of the file that nothing has asked for since it was read, in order: a pooler, an MLM head.
+    pub fn unused(&self) -> Vec<&str> {
+        let used = self.used.borrow();
+        self.names().filter(|name| !used.contains(*name)).collect()
     }
 }
 
@@ -54,8 +107,7 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// The place one step (or a dotted path) further down.
     pub fn pp(&self, part: impl Display) -> Scope<'a> {
-        let prefix = if self.prefix.is_empty() { part.to_string() } else { format!("{}.{part}", self.prefix) };
-        Scope { weights: self.weights, prefix }
+        Scope { weights: self.weights, prefix: self.full(&part.to_string()) }
     }
 
     /// `{prefix}.weight` as rows to look up, `[rows, columns]`.
@@ -92,51 +144,68 @@ impl<'a> Scope<'a> {
     }
 
     fn matrix(&self, leaf: &str, rows: usize, columns: usize) -> Result<Stored> {
-        let name = format!("{}.{leaf}", self.prefix);
-        let view = self.view(&name, &[rows, columns])?;
-        let values = match view.dtype() {
-            Dtype::I8 => {
-                let scales = self.view(&format!("{name}.scale"), &[rows])?;
-                Values::Int8 { data: int8(view.data()), scales: floats(&scales, &name)? }
+        let name = self.full(leaf);
+        let values = match self.weights.find(&name, &[rows, columns])? {
+            Found::Supplied(values) => Values::F32(values.to_vec()),
+            Found::File(view) if view.dtype() == Dtype::I8 => {
+                let scale = format!("{name}.scale");
+                let Found::File(scales) = self.weights.find(&scale, &[rows])? else {
+                    return Err(refuse(&scale, "scales cannot be supplied".into()));
+                };
+                Values::Int8 { data: integers(&view, &name)?, scales: positive(floats(&scales, &scale)?, &scale)? }
             }
-            _ => Values::F32(floats(&view, &name)?),
+            Found::File(view) => Values::F32(floats(&view, &name)?),
         };
         Ok(Stored { name, rows, columns, values })
     }
 
     fn vector(&self, leaf: &str, columns: usize) -> Result<Stored> {
-        let name = format!("{}.{leaf}", self.prefix);
-        let values = Values::F32(floats(&self.view(&name, &[columns])?, &name)?);
-        Ok(Stored { name, rows: 1, columns, values })
+        let name = self.full(leaf);
+        let values = match self.weights.find(&name, &[columns])? {
+            Found::Supplied(values) => values.to_vec(),
+            Found::File(view) => floats(&view, &name)?,
+        };
+        Ok(Stored { name, rows: 1, columns, values: Values::F32(values) })
     }
 
-    fn view(&self, name: &str, expected: &[usize]) -> Result<TensorView<'a>> {
-        let refuse = |message: String| Error::new(ErrorKind::Weights, format!("weight {name:?}: {message}"));
-        let tensors: &'a SafeTensors<'a> = &self.weights.tensors;
-        let view = tensors.tensor(name).map_err(|_| refuse(format!("missing, expected {expected:?}")))?;
-        if view.shape() != expected {
-            return Err(refuse(format!("expected {expected:?}, found {:?}", view.shape())));
-        }
-        Ok(view)
+    fn full(&self, leaf: &str) -> String {
+        if self.prefix.is_empty() { leaf.to_owned() } else { format!("{}.{leaf}", self.prefix) }
     }
 }
 
-fn int8(bytes: &[u8]) -> Vec<i8> {
-    bytes.iter().map(|&byte| byte.cast_signed()).collect()
+/// Where a tensor was found.
+enum Found<'w> {
+    Supplied(&'w [f32]),
+    File(TensorView<'w>),
 }
 
-fn floats(view: &TensorView<'_>, name: &str) -> Result<Vec<f32>> {
-    let bytes = view.data();
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        other => {
-            let message = format!("weight {name:?}: expected F32 or packed I8, found {other:?}");
-            return Err(Error::new(ErrorKind::Unsupported, message));
+impl Weights<'_> {
+    /// A tensor of exactly this shape. The shape is compared before anything is allocated, so that a config with giant
+    /// numbers costs nothing.
+    fn find(&self, name: &str, expected: &[usize]) -> Result<Found<'_>> {
+        let (shape, found) = match (self.supplied.get(name), self.names.get(name)) {
+            (Some(supplied), _) => (supplied.shape.clone(), Found::Supplied(&supplied.values)),
+            (None, Some(stored)) => {
+                let view = self.tensors.tensor(stored).map_err(|e| refuse(name, e.to_string()))?;
+                (view.shape().to_vec(), Found::File(view))
+            }
+            (None, None) => return Err(refuse(name, format!("missing, expected {expected:?}"))),
+        };
+        if shape != expected {
+            return Err(refuse(name, format!("expected {expected:?}, found {shape:?}")));
         }
-    };
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        let message = format!("weight {name:?}: value {} at {at} is not finite", values[at]);
-        return Err(Error::new(ErrorKind::Weights, message));
+        self.used.borrow_mut().insert(name.to_owned());
+        Ok(found)
     }
-    Ok(values)
+}
+
+fn refuse(name: &str, message: String) -> Error {
+    Error::new(ErrorKind::Weights, format!("weight {name:?}: {message}"))
+}
+
+fn positive(scales: Vec<f32>, name: &str) -> Result<Vec<f32>> {
+    match scales.iter().find(|&&scale| scale <= 0.0) {
+        Some(scale) => Err(refuse(name, format!("expected positive scales, found {scale}"))),
+        None => Ok(scales),
+    }
 }
