@@ -4,6 +4,7 @@
 
 pub mod labels;
 mod normalize;
+pub mod offsets;
 mod tokenizer_json;
 mod unicode;
 mod vocabulary;
