@@ -2,6 +2,7 @@
 //!
 //! Everything in here counts in bytes of the UTF-8 note; [`crate::export`] converts once, at the border.
 
+pub mod decode;
 pub mod labels;
 mod normalize;
 pub mod offsets;
@@ -11,5 +12,9 @@ mod vocabulary;
 pub mod windows;
 pub mod wordpiece;
 
+pub use decode::{Aggregation, Decoding, Span, decode};
+pub use labels::Labels;
 pub use normalize::Normalization;
+pub use offsets::OffsetUnit;
+pub use windows::Window;
 pub use wordpiece::{Encoding, Tokenizer};
