@@ -19,19 +19,22 @@ const egress = new Egress(element);
 const box = element('note');
 let original = null; // a file's or sample's own characters; the text box turns every line end into \n
 let tagger = null; // a promise of one
-let running = null; // the AbortController of what goes on now
+let loading = null; // the AbortController of a model that comes in
+let reading = null; // the AbortController of a note that is read
 let timer = null;
 
 function start() {
-  const stop = new AbortController();
-  const loading = load({ model: MODEL, signal: stop.signal, onProgress: showLoading });
-  busy('Loading the model …', stop);
-  tagger = loading;
-  loading.then(ready, (error) => {
-    if (tagger === loading) tagger = null;
+  const stop = (loading = new AbortController());
+  const loaded = (tagger = load({ model: MODEL, signal: stop.signal, onProgress: showLoading }));
+  progress('Loading the model …', null);
+  loaded.then(ready, (error) => {
+    if (tagger === loaded) tagger = null;
     element('about').textContent = 'No model is loaded.';
     problem(error);
-  }).finally(() => idle(stop));
+  }).finally(() => {
+    if (loading === stop) loading = null;
+    idle();
+  });
 }
 
 function showLoading({ stage, loaded, total }) {
@@ -49,14 +52,14 @@ function ready(loaded) {
 
 async function tag() {
   clearTimeout(timer);
-  running?.abort();
+  reading?.abort();
   const note = original ?? box.value;
   if (!note) return clearResult();
+  const stop = (reading = new AbortController());
   if (!tagger) start();
-  const stop = new AbortController();
   try {
     const engine = await tagger;
-    busy('Reading the note …', stop);
+    progress('Reading the note …', null);
     const started = performance.now();
     const result = await engine.tag(note, { signal: stop.signal, onProgress: showTagging });
     const milliseconds = Math.round(performance.now() - started);
@@ -67,9 +70,10 @@ async function tag() {
     element('status').textContent = `${coverage}. Took ${milliseconds.toLocaleString('en')} ms.`;
     await egress.update(engine);
   } catch (error) {
-    problem(error);
+    if (reading === stop) problem(error);
   } finally {
-    idle(stop);
+    if (reading === stop) reading = null;
+    idle();
   }
 }
 
@@ -77,22 +81,15 @@ function showTagging({ done, windows }) {
   progress(`Reading the note: window ${done.toLocaleString('en')} of ${windows.toLocaleString('en')}`, done / windows);
 }
 
-function busy(what, stop) {
-  running = stop;
-  element('busy').hidden = false;
-  progress(what, null);
-}
-
 function progress(what, fraction) {
+  element('busy').hidden = false;
   element('doing').textContent = what;
   if (fraction === null) element('progress').removeAttribute('value');
   else element('progress').value = fraction;
 }
 
-function idle(stop) {
-  if (running !== stop) return;
-  running = null;
-  element('busy').hidden = true;
+function idle() {
+  element('busy').hidden = !loading && !reading;
 }
 
 /** Shows an error; the messages of the package never hold note text. */
@@ -100,7 +97,7 @@ function problem(error) {
   const cancelled = error?.code === 'E_ABORTED' || error?.code === 'E_DISPOSED';
   element('problem').hidden = !error || cancelled;
   element('problem').textContent = error ? `${error.message} (${error.code ?? error.name})` : '';
-  if (error?.code === 'E_ABORTED' && !running) element('status').textContent = 'Cancelled. Nothing was changed.';
+  if (error?.code === 'E_ABORTED') element('status').textContent = 'Cancelled. Nothing was changed.';
 }
 
 function clearResult() {
@@ -135,9 +132,14 @@ function clear() {
   box.focus();
 }
 
+function cancel() {
+  reading?.abort();
+  loading?.abort();
+}
+
 function forget() {
   clearTimeout(timer);
-  running?.abort();
+  cancel();
   tagger?.then((engine) => engine.dispose(), () => {});
   tagger = null;
   original = null;
@@ -157,7 +159,7 @@ box.addEventListener('input', () => {
   if (element('auto').checked && box.value.length <= LONGEST_AUTOMATIC) timer = setTimeout(tag, PAUSE_MS);
 });
 element('tag').addEventListener('click', tag);
-element('cancel').addEventListener('click', () => running?.abort());
+element('cancel').addEventListener('click', cancel);
 element('clear').addEventListener('click', clear);
 element('open').addEventListener('click', () => element('file').click());
 element('file').addEventListener('change', ({ target }) => {

@@ -176,7 +176,7 @@ describe('tagging', () => {
     const found = Object.fromEntries(result.entities.map(({ text, label }) => [text.toLowerCase(), label]));
     assert.equal(found.pneumonia, 'PROBLEM', JSON.stringify(found));
     assert.equal(found.ceftriaxone, 'DRUG', JSON.stringify(found));
-    assert.equal(found['chest x-ray'], 'TEST', JSON.stringify(found));
+    assert.equal(found.creatinine, 'TEST', JSON.stringify(found));
   });
 
   test('the same note twice gives the same bytes', async () => {

@@ -178,6 +178,15 @@ test('leaving the page empties it', async () => {
   await page.close();
 });
 
+test('a note may be taken while the model still loads', async () => {
+  const { page, seen } = await host.newPage();
+  await page.click('#samples button');
+  await page.waitForSelector('mark');
+  assert.ok(await page.$eval('#problem', ({ hidden }) => hidden));
+  assertQuiet(seen);
+  await page.close();
+});
+
 test('cancel stops a long note and loses nothing', async () => {
   const { page, seen } = await visit();
   const note = longNote(20_000);
