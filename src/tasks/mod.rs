@@ -1,1 +1,3 @@
 //! Text in, meaning out.
+
+pub mod ner;

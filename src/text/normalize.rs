@@ -3,7 +3,10 @@
 //! The order is that of `BertNormalizer`: drop control characters and turn white space into blanks, set Chinese
 //! characters apart, decompose and strip nonspacing marks, lower-case.
 
+use serde::Deserialize;
+
 use super::unicode;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What BERT does to a text before it is cut into words: the fields of `BertNormalizer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,21 @@ impl Normalization {
         Self { lowercase: false, ..Self::uncased() }
     }
 
+    /// Reads `tokenizer_config.json`; what it does not say is as Hugging Face's `BertTokenizer` has it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] when the bytes are not JSON or a setting is of another type.
+    pub fn from_tokenizer_config(json: &[u8]) -> Result<Self> {
+        let settings: TokenizerConfig = serde_json::from_slice(json)
+            .map_err(|e| Error::new(ErrorKind::Format, format!("tokenizer_config.json: {e}")))?;
+        Ok(Self {
+            clean_text: true,
+            handle_chinese_chars: settings.tokenize_chinese_chars.unwrap_or(true),
+            strip_accents: settings.strip_accents,
+            lowercase: settings.do_lower_case.unwrap_or(true),
+        })
+    }
+
     /// Whether nonspacing marks are stripped.
     pub(super) fn strips(&self) -> bool {
         self.strip_accents.unwrap_or(self.lowercase)
@@ -42,6 +60,13 @@ impl Normalization {
         }
         stage.settle();
     }
+}
+
+#[derive(Deserialize)]
+struct TokenizerConfig {
+    tokenize_chinese_chars: Option<bool>,
+    strip_accents: Option<bool>,
+    do_lower_case: Option<bool>,
 }
 
 /// Bytes of the note.

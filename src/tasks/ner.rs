@@ -1,0 +1,222 @@
+//! Named entity recognition: a note in, entities at their exact bytes out.
+//!
+//! A [`Tagger`] reads the whole note, however long: it is cut into overlapping windows and every piece is judged in the
+//! window in which it stands furthest from an edge. Work is done in steps, one window each, so that a caller can show
+//! progress or stop between them: [`Tagger::start`], [`Tagger::step`] until it is done, [`Tagger::finish`]; or
+//! [`Tagger::tag`] for all at once.
+
+use std::fmt;
+
+use crate::backend::Backend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::models::{Batch, Config, TokenClassification};
+use crate::text::decode::{Aggregation, Decoding, Span, decode};
+use crate::text::labels::Labels;
+use crate::text::windows::{self, Window};
+use crate::text::{Encoding, Normalization, Tokenizer};
+use crate::weights::folder::{Folder, TokenizerFiles};
+
+/// Pieces of a window and of its overlap where the model folder states none.
+const DEFAULT_MAX_LENGTH: usize = 256;
+const DEFAULT_STRIDE: usize = 64;
+
+/// Tags notes with one model on one engine.
+pub struct Tagger<B: Backend> {
+    backend: B,
+    model: TokenClassification<B>,
+    tokenizer: Tokenizer,
+    info: ModelInfo,
+    max_length: usize,
+    stride: usize,
+}
+
+/// What a model is, as results name it.
+#[derive(Clone, Debug)]
+pub struct ModelInfo {
+    /// The name in the manifest, or `unnamed`.
+    pub id: String,
+    /// The version in the manifest, or empty.
+    pub version: String,
+    /// One hash over all files of the model.
+    pub sha256: String,
+    /// The labels in the order of the logits.
+    pub labels: Labels,
+}
+
+/// How a note is tagged.
+#[derive(Clone, Copy, Debug)]
+pub struct TagOptions {
+    /// How pieces become words and words become entities.
+    pub aggregation: Aggregation,
+    /// How the label of each word is chosen.
+    pub decoding: Decoding,
+}
+
+/// The mean over the pieces of a word, and only legal sequences: what scored best on the development split.
+impl Default for TagOptions {
+    fn default() -> Self {
+        Self { aggregation: Aggregation::Average, decoding: Decoding::Viterbi }
+    }
+}
+
+/// A note on its way through the model.
+pub struct Job {
+    encoding: Encoding,
+    windows: Vec<Window>,
+    next: usize,
+    logits: Vec<f32>, // [pieces, labels]
+    options: TagOptions,
+}
+
+/// What was found in a note.
+#[derive(Debug)]
+pub struct Tagging {
+    /// Sorted by place; offsets in bytes of the note.
+    pub entities: Vec<Span>,
+    /// How much of the note was read.
+    pub coverage: Coverage,
+    /// The engine that computed.
+    pub backend: &'static str,
+    /// The model that was asked.
+    pub model: ModelInfo,
+    /// How the entities were read off the scores.
+    pub options: TagOptions,
+}
+
+/// How much of a note was read. Nothing is ever cut off: every piece is judged in exactly one window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Pieces of the note, special tokens not counted.
+    pub tokens: usize,
+    /// Pieces that a window judged: all of them.
+    pub judged: usize,
+    /// Forward passes.
+    pub windows: usize,
+    /// The longest window, special tokens included.
+    pub max_length: usize,
+    /// The least overlap of two windows, in pieces.
+    pub stride: usize,
+}
+
+impl Job {
+    /// Windows done and windows in all.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.next, self.windows.len())
+    }
+
+    /// Whether every window was judged.
+    pub fn is_done(&self) -> bool {
+        self.next == self.windows.len()
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({} of {} windows)", self.next, self.windows.len())
+    }
+}
+
+impl<B: Backend> Tagger<B> {
+    /// Loads a token classifier from a model folder onto an engine.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or of another hash than its manifest states; an architecture that is not
+    /// implemented; labels that are missing or follow no known scheme; a tensor of another shape than configured.
+    pub fn load(backend: B, folder: &Folder) -> Result<Self> {
+        let config: Config = folder.bert_config()?;
+        let labels = Labels::new(folder.label_names()?)?;
+        let tokenizer = read_tokenizer(folder)?;
+        if tokenizer.vocab_size() > config.vocab_size {
+            let (pieces, rows) = (tokenizer.vocab_size(), config.vocab_size);
+            return Err(Error::new(
+                ErrorKind::Format,
+                format!("the tokenizer has {pieces} pieces, the model {rows} rows"),
+            ));
+        }
+        let weights = folder.weights()?;
+        let model = TokenClassification::load(&backend, &weights.root(), &config, labels.len())?;
+        let window = folder.manifest().and_then(|manifest| manifest.window);
+        let max_length = window.map_or(DEFAULT_MAX_LENGTH, |w| w.max_length).min(config.max_position_embeddings);
+        let stride = window.map_or(DEFAULT_STRIDE, |w| w.stride);
+        let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
+        let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };
+        Ok(Self { backend, model, tokenizer, info, max_length, stride })
+    }
+
+    /// The model that this tagger asks.
+    pub fn model(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Cuts a note into windows; nothing is computed yet.
+    ///
+    /// # Errors
+    /// A window of the model folder that leaves no room for a piece.
+    pub fn start(&self, note: &str, options: TagOptions) -> Result<Job> {
+        let encoding = self.tokenizer.encode(note);
+        let windows = windows::cut(&encoding, self.max_length, self.stride)?;
+        let logits = Vec::with_capacity(encoding.input_ids.len() * self.info.labels.len());
+        Ok(Job { encoding, windows, next: 0, logits, options })
+    }
+
+    /// Judges the next window. Does nothing when the job is done.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub async fn step(&self, job: &mut Job) -> Result<()> {
+        let Some(window) = job.windows.get(job.next) else { return Ok(()) };
+        let pieces = &job.encoding.input_ids[window.pieces.clone()];
+        let input_ids = [&[self.tokenizer.cls_id()], pieces, &[self.tokenizer.sep_id()]].concat();
+        let logits = self.model.forward(&self.backend, &Batch::new([&input_ids[..]]))?; // [pieces + 2, labels]
+        let logits = self.backend.to_host(&logits).await?;
+        let row = |piece: usize| (piece - window.pieces.start + 1) * self.info.labels.len();
+        job.logits.extend_from_slice(&logits[row(window.kept.start)..row(window.kept.end)]);
+        job.next += 1;
+        Ok(())
+    }
+
+    /// Reads the entities off a finished job.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when windows are still to be judged, [`ErrorKind::Backend`] when a logit is not a number.
+    pub fn finish(&self, job: Job) -> Result<Tagging> {
+        if !job.is_done() {
+            let (done, all) = job.progress();
+            return Err(Error::new(ErrorKind::Input, format!("the note is not finished: {done} of {all} windows")));
+        }
+        let labels = &self.info.labels;
+        let TagOptions { aggregation, decoding } = job.options;
+        let entities = decode(labels, &job.logits, &job.encoding, aggregation, decoding)?;
+        let coverage = Coverage {
+            tokens: job.encoding.input_ids.len(),
+            judged: job.logits.len() / labels.len(),
+            windows: job.windows.len(),
+            max_length: self.max_length,
+            stride: self.stride,
+        };
+        let (backend, model) = (self.backend.name(), self.info.clone());
+        Ok(Tagging { entities, coverage, backend, model, options: job.options })
+    }
+
+    /// Tags a whole note.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub async fn tag(&self, note: &str, options: TagOptions) -> Result<Tagging> {
+        let mut job = self.start(note, options)?;
+        while !job.is_done() {
+            self.step(&mut job).await?;
+        }
+        self.finish(job)
+    }
+}
+
+fn read_tokenizer(folder: &Folder) -> Result<Tokenizer> {
+    match folder.tokenizer_files()? {
+        TokenizerFiles::Json(json) => Tokenizer::from_json(json),
+        TokenizerFiles::Vocab { vocab, config } => {
+            let normalization = config.map_or(Ok(Normalization::uncased()), Normalization::from_tokenizer_config)?;
+            Tokenizer::from_vocab(vocab, normalization)
+        }
+    }
+}
