@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, TokenClassification};
@@ -124,7 +126,7 @@ impl<B: Backend> Tagger<B> {
     /// implemented; labels that are missing or follow no known scheme; a tensor of another shape than configured.
     pub fn load(backend: B, folder: &Folder) -> Result<Self> {
         let config: Config = folder.bert_config()?;
-        let labels = Labels::new(folder.label_names()?)?;
+        let labels = read_labels(folder)?;
         let tokenizer = read_tokenizer(folder)?;
         if tokenizer.vocab_size() > config.vocab_size {
             let (pieces, rows) = (tokenizer.vocab_size(), config.vocab_size);
@@ -209,6 +211,15 @@ impl<B: Backend> Tagger<B> {
         }
         self.finish(job)
     }
+}
+
+/// `id2label`, and `label_transitions` `[L, L]` where the trainer measured them.
+fn read_labels(folder: &Folder) -> Result<Labels> {
+    let labels = Labels::new(folder.label_names()?)?;
+    let Some(rows) = folder.config_json().get("label_transitions") else { return Ok(labels) };
+    let rows = Vec::<Vec<f32>>::deserialize(rows)
+        .map_err(|e| Error::new(ErrorKind::Format, format!("config.json: label_transitions: {e}")))?;
+    labels.with_transitions(rows.concat())
 }
 
 fn read_tokenizer(folder: &Folder) -> Result<Tokenizer> {

@@ -48,7 +48,8 @@ impl Aggregation {
 pub enum Decoding {
     /// The likeliest label of each; what does not fit together is repaired when read.
     Argmax,
-    /// The likeliest sequence of labels in which each may follow the one before it.
+    /// The likeliest sequence of labels in which each may follow the one before it, counting how well they follow
+    /// each other where the model says so ([`Labels::with_transitions`]).
     Viterbi,
 }
 
@@ -191,13 +192,13 @@ fn argmax(units: usize, row: &mut impl FnMut(usize, &mut Vec<f32>)) -> Vec<usize
     (0..units).map(&mut choose).collect()
 }
 
-/// The sequence of labels with the largest product of probabilities among those in which each may follow the one before
+/// The sequence of labels with the largest product of probabilities (and transition scores) among those in which each may follow the one before
 /// it. There is always one: `O` throughout.
 fn viterbi(labels: &Labels, units: usize, row: &mut impl FnMut(usize, &mut Vec<f32>)) -> Vec<usize> {
     let columns = labels.len();
-    let before: Vec<Vec<usize>> = (0..columns)
-        .map(|after| (0..columns).filter(|&before| labels.follows(Some(before), Some(after))).collect())
-        .collect();
+    let score = |before, after| labels.transition(before, after).map(|score| (before, f64::from(score)));
+    let before: Vec<Vec<(usize, f64)>> =
+        (0..columns).map(|after| (0..columns).filter_map(|before| score(before, after)).collect()).collect();
     let mut best = vec![f64::NEG_INFINITY; columns]; // of all sequences that end in each label
     let mut came_from: Vec<u16> = Vec::with_capacity(units * columns); // [units, L]
     let (mut probabilities, mut next) = (Vec::new(), Vec::with_capacity(columns));
@@ -209,8 +210,9 @@ fn viterbi(labels: &Labels, units: usize, row: &mut impl FnMut(usize, &mut Vec<f
             if unit == 0 {
                 from.1 = if labels.follows(None, Some(column)) { 0.0 } else { f64::NEG_INFINITY };
             } else {
-                for &earlier in &before[column] {
-                    from = if best[earlier] > from.1 { (earlier, best[earlier]) } else { from };
+                for &(earlier, score) in &before[column] {
+                    let sum = best[earlier] + score;
+                    from = if sum > from.1 { (earlier, sum) } else { from };
                 }
             }
             came_from.push(from.0 as u16);
@@ -428,12 +430,14 @@ mod tests {
         best
     }
 
-    /// The logarithm of the probability of a sequence; `None` when it is not allowed.
+    /// The logarithm of the probability of a sequence with its transitions; `None` when it is not allowed.
     fn score(labels: &Labels, rows: &[Vec<f32>], path: &[usize]) -> Option<f64> {
         let ends = [None].into_iter().chain(path.iter().copied().map(Some)).chain([None]);
         let ends: Vec<_> = ends.collect();
         let allowed = path.is_empty() || ends.windows(2).all(|pair| labels.follows(pair[0], pair[1]));
-        allowed.then(|| path.iter().zip(rows).map(|(&column, row)| f64::from(row[column]).ln()).sum())
+        let words: f64 = path.iter().zip(rows).map(|(&column, row)| f64::from(row[column]).ln()).sum();
+        let pairs = path.windows(2).filter_map(|pair| labels.transition(pair[0], pair[1]));
+        allowed.then(|| words + pairs.map(f64::from).sum::<f64>())
     }
 
     #[test]
@@ -447,6 +451,8 @@ mod tests {
         for round in 0..300 {
             let (labels, most) =
                 if round % 2 == 0 { (labels("O B-X I-X B-Y I-Y"), 6) } else { (labels("I-X O E-X B-X S-X"), 6) };
+            let transitions = (0..labels.len() * labels.len()).map(|_| random() * 4.0 - 2.0).collect();
+            let labels = if round % 3 == 0 { labels } else { labels.with_transitions(transitions).unwrap() };
             let rows: Vec<Vec<f32>> = (0..round % (most + 1))
                 .map(|_| {
                     let mut row = Vec::new();

@@ -52,12 +52,14 @@ impl Tag {
 }
 
 /// The labels of a model in the order of its logits.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Labels {
     names: Vec<String>,
     tags: Vec<Tag>,
     types: Vec<String>,
     scheme: Scheme,
+    /// `[L, L]`, a row for each label before; empty when nothing was measured.
+    transitions: Vec<f32>,
 }
 
 impl Labels {
@@ -89,7 +91,35 @@ impl Labels {
             return refuse(format!("expected O and at least one type, found {names:?}"));
         }
         let bioes = tags.iter().any(|tag| matches!(tag, Tag::End(_) | Tag::Single(_)));
-        Ok(Self { names, tags, types, scheme: if bioes { Scheme::Bioes } else { Scheme::Bio } })
+        let scheme = if bioes { Scheme::Bioes } else { Scheme::Bio };
+        Ok(Self { names, tags, types, scheme, transitions: Vec::new() })
+    }
+
+    /// The same labels with a score for each right after each other, `[L, L]`, a row for each label before: what
+    /// [`Decoding::Viterbi`](super::decode::Decoding::Viterbi) adds to the logarithm of the probability.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for another number of scores, or one that is not finite.
+    pub fn with_transitions(self, transitions: Vec<f32>) -> Result<Self> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Format, format!("label transitions: {message}")));
+        let expected = self.len() * self.len();
+        if transitions.len() != expected {
+            return refuse(format!(
+                "expected {expected} scores for {} labels, found {}",
+                self.len(),
+                transitions.len()
+            ));
+        }
+        if let Some(score) = transitions.iter().find(|score| !score.is_finite()) {
+            return refuse(format!("{score} is not finite"));
+        }
+        Ok(Self { transitions, ..self })
+    }
+
+    /// The score of a label right after another, 0 when nothing was measured; `None` where it may not stand.
+    pub fn transition(&self, before: usize, after: usize) -> Option<f32> {
+        let score = self.transitions.get(before * self.len() + after).copied().unwrap_or(0.0);
+        self.follows(Some(before), Some(after)).then_some(score)
     }
 
     /// Labels, which is columns of logits.
@@ -227,5 +257,18 @@ mod tests {
             }
         }
         assert!(failed.is_empty(), "{failed:?}");
+    }
+
+    #[test]
+    fn transitions_must_fit_the_labels() {
+        let labels = || Labels::new(["O", "B-X", "I-X"].map(String::from).to_vec()).unwrap();
+        for (name, scores) in
+            [("too few", vec![0.0; 8]), ("too many", vec![0.0; 10]), ("not finite", vec![f32::NAN; 9])]
+        {
+            assert_eq!(labels().with_transitions(scores).err().map(|e| e.kind()), Some(ErrorKind::Format), "{name}");
+        }
+        let scored = labels().with_transitions((0..9).map(|i| i as f32).collect()).unwrap();
+        assert_eq!(scored.transition(1, 2), Some(5.0));
+        assert_eq!(scored.transition(0, 2), None, "I-X may not follow O");
     }
 }
