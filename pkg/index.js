@@ -51,7 +51,7 @@ class Tagger {
   }
 
   /** Reads a note from its first to its last character. */
-  async tag(note, { signal, onProgress, aggregation = 'average' } = {}) {
+  async tag(note, { signal, onProgress, aggregation } = {}) {
     if (typeof note !== 'string') throw new ClinliteError('E_INPUT', `a note must be a string, found ${typeof note}`);
     const connection = await this.ready();
     const json = await connection.request({ type: 'tag', note, aggregation }, { signal, onProgress });

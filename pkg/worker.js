@@ -45,7 +45,7 @@ async function load({ id, model, wasm }, progress) {
   const bytes = await fetchModel(model, id, progress, (name, content) => files.add(name, content));
   progress({ stage: 'prepare', loaded: bytes, total: bytes });
   tagger = Tagger.load(files);
-  const { engine, model: info } = JSON.parse(await tag({ id, note: '', aggregation: 'none' }, () => {}));
+  const { engine, model: info } = JSON.parse(await tag({ id, note: '' }, () => {}));
   requestsWhenReady = performance.getEntriesByType('resource').length;
   return { engine, model: info, bytes, loadMs: performance.now() - started };
 }
