@@ -1,7 +1,7 @@
 // One browser, one server and what every test watches: console, errors, violations of the policy, requests.
 
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,9 +11,13 @@ import { findChrome } from './chrome.mjs';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const MODEL = 'clinlite-ner-en';
-export const MODEL_FOLDER = join(ROOT, 'models', MODEL);
+/** The default model; CLINLITE_MODEL names another folder. */
+export const MODEL_FOLDER = process.env.CLINLITE_MODEL ?? join(ROOT, 'models', MODEL);
 
 const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+/** Milliseconds that a busy machine may take for what takes a second. */
+const PATIENCE = 120_000;
 
 /** Starts a server and a browser; `close()` ends both. Requests that reach the server are counted in `served`. */
 export async function open({ intercept = () => false } = {}) {
@@ -27,7 +31,7 @@ export async function open({ intercept = () => false } = {}) {
   const server = makeServer({ roots: { ...ROOTS, '/models/': models, '/tests/': join(ROOT, 'tests/browser/pages') }, intercept: watch });
   await new Promise((resolve) => server.listen(0, 'localhost', resolve));
   const profile = mkdtempSync(join(tmpdir(), 'clinlite-chrome-'));
-  const browser = await puppeteer.launch({ executablePath: findChrome(), headless: true, args: QUIET, userDataDir: profile });
+  const browser = await puppeteer.launch({ executablePath: findChrome(), headless: true, args: QUIET, userDataDir: profile, protocolTimeout: 2 * PATIENCE });
   const address = `http://localhost:${server.address().port}`;
   const close = async () => {
     await browser.close();
@@ -41,6 +45,7 @@ export async function open({ intercept = () => false } = {}) {
 /** A page at `path` and everything that happened on it, its workers included. */
 async function newPage(browser, address, { path = '/', width = 1280, height = 900 } = {}) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const seen = { console: [], errors: [], violations: [], requests: [] };
   const spy = async (session) => {
     session.on('Network.requestWillBeSent', ({ request }) => seen.requests.push(request.url));
@@ -61,6 +66,14 @@ async function newPage(browser, address, { path = '/', width = 1280, height = 90
 /** Nothing was written to the console, nothing went wrong unnoticed, the policy was kept. */
 export function assertQuiet(seen) {
   assert.deepEqual({ ...seen, requests: [] }, { console: [], errors: [], violations: [], requests: [] });
+}
+
+/** Waits until `holds()` does. */
+export async function until(holds, what) {
+  for (const end = Date.now() + PATIENCE; !holds(); ) {
+    assert.ok(Date.now() < end, what);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /** Loads the model in a page and keeps the tagger as `window.tagger`. */
@@ -85,5 +98,3 @@ export async function loadFailure(page, options) {
     }
   }, options);
 }
-
-export { existsSync };

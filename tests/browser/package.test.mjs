@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { assertQuiet, loadFailure, loadTagger, MODEL, open } from './harness.mjs';
+import { loadFailure, loadTagger, MODEL, open, until } from './harness.mjs';
 import { hugeNote, LAST_SENTENCE, longNote } from './notes.mjs';
 
 /** Answers some addresses in a way that a misconfigured host would. */
@@ -296,9 +296,9 @@ describe('breaking and ending', () => {
   });
 
   test('dispose rejects what runs and what comes, and ends the worker', async () => {
-    const workersBefore = page.workers().length;
+    await until(() => page.workers().length === 0, 'earlier workers have ended');
     await loadTagger(page);
-    assert.equal(page.workers().length, workersBefore + 1);
+    await until(() => page.workers().length === 1, 'one worker');
     const codes = await page.evaluate(async (note) => {
       const running = globalThis.tagger.tag(note).catch(({ code }) => code);
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -307,8 +307,7 @@ describe('breaking and ending', () => {
       return [await running, await globalThis.tagger.tag('x').catch(({ code }) => code)];
     }, longNote(1000));
     assert.deepEqual(codes, ['E_DISPOSED', 'E_DISPOSED']);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    assert.equal(page.workers().length, workersBefore);
+    await until(() => page.workers().length === 0, 'no worker');
   });
 
   test('a worker that cannot start is E_WORKER', async () => {
