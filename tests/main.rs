@@ -1,3 +1,5 @@
 //! The integration tests: one binary, because each one links candle.
 
 mod architecture;
+mod metrics;
+mod readers;

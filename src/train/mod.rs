@@ -1,3 +1,5 @@
 //! Fine-tuning, readers, losses, metrics.
 
+pub mod bootstrap;
+pub mod metrics;
 pub mod readers;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::spans::{CodePoints, RawSpan, check_text};
-use super::{Raw, at_line, broken, read_utf8};
+use super::{Place, Raw, broken, read_at, read_utf8};
 use crate::error::Result;
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path, skip: &BTreeSet<String>) -> Result<Vec<Raw>> {
     let records = array(path)?;
     let mut documents = Vec::new();
     for (index, record) in records.into_iter().enumerate() {
-        documents.extend(at_line(path, index + 1, skip, || document(record).map_err(|e| e.at("record")))?);
+        documents.extend(read_at(path, Place::Record(index + 1), skip, || document(record))?);
     }
     Ok(documents)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::spans::{CodePoints, RawSpan, check_text};
 use super::split::files;
-use super::{Raw, at_line, broken, read_utf8};
+use super::{Place, Raw, broken, read_at, read_utf8};
 use crate::error::Result;
 
 /// The first letters of lines that are not text-bound: event, relation, attribute (two letters), group, note,
@@ -34,7 +34,7 @@ fn document(path: &Path, skip: &BTreeSet<String>) -> Result<Raw> {
     let points = CodePoints::new(&text);
     let mut spans = Vec::new();
     for (number, line) in read_utf8(&annotation)?.lines().enumerate() {
-        let span = at_line(&annotation, number + 1, skip, || span(line, &text, &points))?;
+        let span = read_at(&annotation, Place::Line(number + 1), skip, || span(line, &text, &points))?;
         spans.extend(span.flatten());
     }
     let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::spans::RawSpan;
-use super::{Raw, at_line, broken, read_utf8};
+use super::{Place, Raw, broken, read_at, read_utf8};
 use crate::error::Result;
 
 /// One document a sentence, its tokens joined by single spaces; the id is the file's stem and the sentence's number.
@@ -15,7 +15,7 @@ pub(super) fn read(path: &Path, skip: &BTreeSet<String>) -> Result<Vec<Raw>> {
     for (number, line) in read_utf8(path)?.lines().enumerate() {
         if line.trim().is_empty() {
             sentence.close(&stem, &mut documents);
-        } else if let Some((token, tag)) = at_line(path, number + 1, skip, || parse(line))? {
+        } else if let Some((token, tag)) = read_at(path, Place::Line(number + 1), skip, || parse(line))? {
             sentence.push(token, tag);
         }
     }

@@ -217,17 +217,27 @@ fn read_utf8(path: &Path) -> Result<String> {
     })
 }
 
-/// Reads the line (or record) `number` of a file: `None` if the recipe passes it over, an error with its place if it is
-/// broken.
-fn at_line<T>(
+/// Where in a file something stands, counted from 1.
+#[derive(Clone, Copy)]
+enum Place {
+    Line(usize),
+    Record(usize),
+}
+
+/// Reads what stands at a place: `None` if the recipe passes it over, an error with the place if it is broken.
+fn read_at<T>(
     path: &Path,
-    number: usize,
+    place: Place,
     skip: &BTreeSet<String>,
     parse: impl FnOnce() -> Result<T>,
 ) -> Result<Option<T>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (number, named) = match place {
+        Place::Line(number) => (number, format!("{}:{number}", path.display())),
+        Place::Record(number) => (number, format!("{}: record {number}", path.display())),
+    };
     if skip.contains(&format!("{name}:{number}")) {
         return Ok(None);
     }
-    parse().map(Some).map_err(|e| e.at(format!("{}:{number}", path.display())))
+    parse().map(Some).map_err(|e| e.at(named))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::spans::{CodePoints, RawSpan, check_text};
-use super::{Raw, at_line, broken, read_utf8};
+use super::{Place, Raw, broken, read_at, read_utf8};
 use crate::error::Result;
 
 /// One document an abstract: title, one space, abstract. An id that returns gets `#2`, `#3`.
@@ -16,7 +16,7 @@ pub(super) fn read(path: &Path, skip: &BTreeSet<String>) -> Result<Vec<Raw>> {
             close(open.take(), &mut documents);
             continue;
         }
-        at_line(path, number + 1, skip, || row(line, &mut open, &mut documents))?;
+        read_at(path, Place::Line(number + 1), skip, || row(line, &mut open, &mut documents))?;
     }
     close(open, &mut documents);
     number_twins(&mut documents);

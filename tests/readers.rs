@@ -1,0 +1,301 @@
+//! Data sets of every format, written for these tests, and what is wrong with broken ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clinlite::ErrorKind;
+use clinlite::train::readers::{DataSet, Document, read_texts};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readers")
+}
+
+fn set(toml: &str) -> DataSet {
+    toml::from_str(toml).expect("a data table")
+}
+
+fn read(toml: &str) -> Vec<Document> {
+    set(toml).read(&fixtures()).expect("a good data set")
+}
+
+fn marked(document: &Document) -> Vec<(&str, String)> {
+    document.spans.iter().map(|gold| (&document.text[gold.range.clone()], gold.labels.join("|"))).collect()
+}
+
+fn expected<'a>(pairs: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {
+    pairs.iter().map(|&(text, label)| (text, label.to_owned())).collect()
+}
+
+const BRAT: &str = r#"
+format = "brat"
+path = "brat-set"
+annotates = ["PROBLEM", "TEST"]
+[map]
+Sign_symptom = "PROBLEM"
+Disease_disorder = "PROBLEM"
+Diagnostic_procedure = ["TEST", "TREATMENT"]
+Lab_value = "LAB_VALUE"
+Biological_structure = "ANATOMY"
+"#;
+
+#[test]
+fn brat_becomes_flat_spans_in_bytes() {
+    let documents = read(BRAT);
+    assert_eq!(documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["a1", "b2"]);
+    let spans = expected(&[
+        ("Temp", "TEST|TREATMENT"),
+        ("38.5 °C", "LAB_VALUE"),
+        ("acute renal\r\nfailure", "PROBLEM"), // longer than "renal failure", and over two lines
+        ("lower arm", "ANATOMY"),              // "Left … lower arm": the gap is too wide
+        ("Hepatic or renal pain", "PROBLEM"),  // "Hepatic … pain": the gap is short
+    ]);
+    assert_eq!(marked(&documents[0]), spans);
+    assert_eq!(marked(&documents[1]), expected(&[("5 µg", "LAB_VALUE")]));
+    assert!(set(BRAT).marks("TEST") && !set(BRAT).marks("LAB_VALUE"));
+}
+
+#[test]
+fn splits_are_disjoint_and_named() {
+    let with = |split: &str| format!("split = \"{split}\"\n{BRAT}");
+    let ids = |split: &str| -> Vec<String> { read(&with(split)).into_iter().map(|d| d.id).collect() };
+    assert_eq!((ids("train"), ids("dev")), (vec!["a1".to_owned()], vec!["b2".to_owned()]));
+    let error = set(&with("test")).read(&fixtures()).expect_err("no such split").to_string();
+    assert!(error.ends_with("split.tsv: has no split \"test\""), "{error}");
+    let error = set(&with("hash:all")).read(&fixtures()).expect_err("no such split").to_string();
+    assert!(error.contains("expected hash:train, hash:dev or hash:test"), "{error}");
+    let plain = with("train").replace("brat-set", "brat-set/brat");
+    let error = set(&plain).read(&fixtures()).expect_err("no split.tsv").to_string();
+    assert!(error.ends_with("without a split.tsv, expected hash:train"), "{error}");
+}
+
+#[test]
+fn conll_sentences() {
+    let documents = read("format = \"conll\"\npath = \".\"\nsplit = \"sentences\"");
+    assert_eq!(documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["sentences:1", "sentences:2"]);
+    assert_eq!(documents[0].text, "Acute renal failure was lithium µ-induced");
+    let first = [("Acute renal failure", "Disease"), ("lithium", "Chemical"), ("µ-induced", "Disease")];
+    assert_eq!(marked(&documents[0]), expected(&first));
+    assert_eq!(marked(&documents[1]), expected(&[("fever", "Disease"), ("cough", "Disease")]));
+}
+
+#[test]
+fn json_records() {
+    let documents = read("format = \"bio-json\"\npath = \"records.json\"\nmap = { CONDITION = \"PROBLEM\" }");
+    assert_eq!(documents.len(), 2);
+    assert_eq!(marked(&documents[0]), expected(&[("Mild fever", "PROBLEM")]));
+    assert!(documents[1].spans.is_empty());
+}
+
+#[test]
+fn pubtator_abstracts() {
+    let documents = read("format = \"pubtator\"\npath = \".\"\nsplit = \"abstracts.PubTator.txt\"");
+    assert_eq!(documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["11", "11#2"]);
+    assert_eq!(documents[0].text, "Zyx 5 µg induced fever. Fever | rash followed zyx.");
+    assert_eq!(marked(&documents[0]), expected(&[("Zyx", "Chemical"), ("fever", "Disease"), ("rash", "Disease")]));
+    assert_eq!(documents[1].text, "Empty. ");
+}
+
+#[test]
+fn texts_without_labels() {
+    let read = |name: &str| -> Vec<(String, String)> {
+        let documents = read_texts(&fixtures().join(name)).expect("texts");
+        assert!(documents.iter().all(|document| document.spans.is_empty()));
+        documents.into_iter().map(|document| (document.id, document.text)).collect()
+    };
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter().map(|&(id, text)| (id.to_owned(), text.to_owned())).collect()
+    };
+    assert_eq!(read("texts"), pairs(&[("one", "First note.\r\n"), ("two", "Second note.\n")]));
+    assert_eq!(read("notes.jsonl"), pairs(&[("7", "Note seven."), ("x", "Note\nx.")]));
+    assert_eq!(read("notes.csv"), pairs(&[("E1", "Line one,\nline two"), ("E2", "plain")]));
+    assert_eq!(read("records.json")[1], ("N2".to_owned(), "Nothing.".to_owned()));
+    let error = read_texts(&fixtures().join("sentences.tsv")).expect_err("no text form").to_string();
+    assert!(error.ends_with("expected a folder or a .txt, .jsonl, .json or .csv file"), "{error}");
+}
+
+#[test]
+fn debug_shows_no_text() {
+    let document = Document { id: "patient 7".into(), text: "secret".into(), spans: Vec::new() };
+    assert_eq!(format!("{document:?}"), "Document(6 bytes, 0 spans)");
+}
+
+#[test]
+fn recipes_are_read_strictly() {
+    for wrong in
+        ["format = \"brat\"", "format = \"xml\"\npath = \"x\"", "format = \"brat\"\npath = \"x\"\nspilt = \"dev\""]
+    {
+        assert!(toml::from_str::<DataSet>(wrong).is_err(), "{wrong}");
+    }
+    let misspelt = "format = \"conll\"\npath = \"sentences.tsv\"\nmap = { Disaese = \"PROBLEM\" }";
+    let error = set(misspelt).read(&fixtures()).expect_err("no such label").to_string();
+    assert!(error.ends_with("map names the label \"Disaese\", which does not occur there"), "{error}");
+}
+
+/// A line that must not be read, and what the error must end with.
+struct Broken {
+    format: &'static str,
+    file: &'static str,
+    content: &'static [u8],
+    error: &'static str,
+}
+
+const TEXT: &str = "Secret fever 😷 at night\n";
+
+const BROKEN: &[Broken] = &[
+    Broken {
+        format: "brat",
+        file: "d.ann",
+        content: b"T1\tA 0 6\tSecret\nT2\tA 13 99\tnight\n",
+        error: "d.ann:2: offsets 13..99 in a text of 24 characters",
+    },
+    Broken {
+        format: "brat",
+        file: "d.ann",
+        content: b"T1\tA 7 x\tfever\n",
+        error: "d.ann:1: an offset is not a number",
+    },
+    Broken {
+        format: "brat",
+        file: "d.ann",
+        content: b"\nT1\tA 6 11\tfever\n",
+        error: "d.ann:2: the stated text of 5 bytes is not what stands at the offsets",
+    },
+    Broken {
+        format: "brat",
+        file: "d.ann",
+        content: b"T1\tA 7 12\n",
+        error: "d.ann:1: 2 fields between tabs, expected id, label with offsets, text",
+    },
+    Broken { format: "brat", file: "d.ann", content: b"T1\tA\tfever\n", error: "d.ann:1: no offsets after the label" },
+    Broken {
+        format: "brat",
+        file: "d.ann",
+        content: b"Secret\n",
+        error: "d.ann:1: the line starts with none of T E R A M * # N",
+    },
+    Broken { format: "brat", file: "d.ann", content: b"T1\tA 0 6\tSecret\nT2\t\xff\n", error: "d.ann:2: is not UTF-8" },
+    Broken {
+        format: "conll",
+        file: "d.tsv",
+        content: b"Secret\tO\nfever B-A\n",
+        error: "d.tsv:2: no tab, expected a token, a tab and a tag",
+    },
+    Broken {
+        format: "conll",
+        file: "d.tsv",
+        content: b"Secret\tO\n\nfever\tX-A\n",
+        error: "d.tsv:3: unknown tag, expected O, or B-, I-, E- or S- and a label",
+    },
+    Broken { format: "conll", file: "d.tsv", content: b"\tO\n", error: "d.tsv:1: the token is empty" },
+    Broken { format: "conll", file: "d.tsv", content: b"\n\n", error: "d.tsv: holds no documents" },
+    Broken {
+        format: "bio-json",
+        file: "d.json",
+        content: br#"[{"id":"a","text":"ok","entities":[]},{"id":"b","text":"Secret"}]"#,
+        error: "d.json: record 2: expected nctid or id, text, and entities with start, end, text and type",
+    },
+    Broken {
+        format: "bio-json",
+        file: "d.json",
+        content: br#"[{"id":"a","text":"Secret","entities":[{"start":0,"end":7,"text":"Secret","type":"A"}]}]"#,
+        error: "d.json: record 1: entity 1: offsets 0..7 in a text of 6 characters",
+    },
+    Broken {
+        format: "bio-json",
+        file: "d.json",
+        content: b"[{\"id\":\"a\",\n\"text\":\"Secret}]",
+        error: "d.json:2: not a JSON array of records, column 16",
+    },
+    Broken {
+        format: "pubtator",
+        file: "d.txt",
+        content: b"1|t|Secret\n1|a|Fever\n1\t7\t12\tSecret\tA\tD1\n",
+        error: "d.txt:3: the stated text of 6 bytes is not what stands at the offsets",
+    },
+    Broken {
+        format: "pubtator",
+        file: "d.txt",
+        content: b"1|t|Secret\n1|a|Fever\n2\t0\t6\tSecret\tA\tD1\n",
+        error: "d.txt:3: the row belongs to no title above it",
+    },
+    Broken {
+        format: "pubtator",
+        file: "d.txt",
+        content: b"1|t|Secret\n1|a|Fever\nSecret\n",
+        error: "d.txt:3: neither title, abstract, mention nor relation",
+    },
+];
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers").join(name);
+    let _ = fs::remove_dir_all(&folder); // from an earlier run
+    fs::create_dir_all(&folder).expect("a scratch folder");
+    folder
+}
+
+#[test]
+fn broken_lines_are_named_and_not_quoted() {
+    let mut wrong = Vec::new();
+    for (number, case) in BROKEN.iter().enumerate() {
+        let root = scratch(&number.to_string());
+        let folder = if case.format == "brat" { root.join("set") } else { root.clone() };
+        fs::create_dir_all(&folder).expect("a scratch folder");
+        fs::write(folder.join(case.file), case.content).expect("a scratch file");
+        let path = if case.format == "brat" { "set" } else { case.file };
+        if case.format == "brat" {
+            fs::write(folder.join("d.txt"), TEXT).expect("a scratch file");
+        }
+        let data = set(&format!("format = \"{}\"\npath = \"{path}\"", case.format));
+        match data.read(&root) {
+            Ok(_) => wrong.push(format!("case {number} ({}): was read", case.error)),
+            Err(error) => {
+                let message = error.to_string();
+                if !message.ends_with(case.error) || message.contains("ecret") || error.kind() != ErrorKind::Data {
+                    wrong.push(format!("case {number}: {message}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn known_broken_lines_can_be_passed_over() {
+    let root = scratch("skip");
+    fs::write(root.join("d.txt"), TEXT).expect("a scratch file");
+    fs::write(root.join("d.ann"), "T1\tA 7 12\tfever\nT2\tA 0 5\tSecret\n").expect("a scratch file");
+    assert!(set("format = \"brat\"\npath = \".\"").read(&root).is_err());
+    let documents = set("format = \"brat\"\npath = \".\"\nskip = [\"d.ann:2\"]").read(&root).expect("skipped");
+    assert_eq!(marked(&documents[0]), expected(&[("fever", "A")]));
+}
+
+#[test]
+fn halves_of_a_brat_document_must_both_be_there() {
+    let root = scratch("halves");
+    fs::write(root.join("d.txt"), TEXT).expect("a scratch file");
+    let error = set("format = \"brat\"\npath = \".\"").read(&root).expect_err("no .ann").to_string();
+    assert!(error.ends_with("d.txt: has no .ann beside it"), "{error}");
+    fs::write(root.join("e.ann"), "").expect("a scratch file");
+    let error = set("format = \"brat\"\npath = \".\"").read(&root).expect_err("no .txt").to_string();
+    assert!(error.ends_with("e.ann: has no .txt beside it"), "{error}");
+    let error = set("format = \"brat\"\npath = \"absent\"").read(&root).expect_err("no folder");
+    assert_eq!(error.kind(), ErrorKind::Io);
+}
+
+#[test]
+fn broken_texts_are_named_and_not_quoted() {
+    let root = scratch("texts");
+    let cases: &[(&str, &[u8], &str)] = &[
+        ("a.jsonl", b"{\"text\": \"ok\"}\n{\"text\": \"Secret\n", "a.jsonl:2: expected a JSON object with text"),
+        ("a.csv", b"id,note\n1,\"Secret\n", "a.csv:2: a quoted cell does not end"),
+        ("b.csv", b"id,note\n1,ok\n2,Secret,more\n", "b.csv: row 2: 3 cells, the header has 2"),
+        ("c.csv", b"id,remark\n1,Secret\n", "c.csv: expected a column of [\"note\", \"section_text\", \"text\"]"),
+        ("a.json", b"[{\"body\": \"Secret\"}]", "a.json: record 1: expected text"),
+        ("a.txt", b"one\nSecret \xff", "a.txt:2: is not UTF-8"),
+    ];
+    for (name, content, expected) in cases {
+        fs::write(root.join(name), content).expect("a scratch file");
+        let error = read_texts(&root.join(name)).expect_err("broken").to_string();
+        assert!(error.ends_with(expected) && !error.contains("ecret"), "{error}");
+    }
+}
