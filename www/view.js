@@ -66,12 +66,13 @@ export class View {
     let [at, filled] = [0, 0];
     const write = (end) => {
       while (at < end) {
-        const line = note.indexOf('\n', at + Math.max(0, BLOCK - filled)) + 1;
-        const stop = line > 0 && line <= end ? line : end;
-        blocks.at(-1).append(note.slice(at, stop));
-        filled += stop - at;
-        at = stop;
-        if (stop !== line) continue;
+        const rest = note.slice(at, end);
+        const line = rest.indexOf('\n', BLOCK - filled) + 1;
+        const part = line ? rest.slice(0, line) : rest;
+        blocks.at(-1).append(part);
+        at += part.length;
+        filled += part.length;
+        if (!line) continue;
         filled = 0;
         blocks.push(make('div'));
       }
@@ -180,6 +181,7 @@ export class View {
   }
 
   #hideCard() {
+    if (this.#element('card').hidden) return;
     this.#element('card').hidden = true;
     for (const mark of this.#element('reader').querySelectorAll('[aria-describedby]')) mark.removeAttribute('aria-describedby');
   }
