@@ -2,4 +2,5 @@
 
 mod architecture;
 mod metrics;
+mod prune;
 mod readers;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clinlite::ErrorKind;
-use clinlite::train::readers::{DataSet, Document, read_texts};
+use clinlite::train::readers::{DataSet, Document, Format, read_texts};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readers")
@@ -117,6 +117,23 @@ fn texts_without_labels() {
 fn debug_shows_no_text() {
     let document = Document { id: "patient 7".into(), text: "secret".into(), spans: Vec::new() };
     assert_eq!(format!("{document:?}"), "Document(6 bytes, 0 spans)");
+}
+
+#[test]
+fn sets_on_the_command_line() {
+    let set: DataSet = "brat:some/folder:hash:dev".parse().expect("a set");
+    assert_eq!(
+        (set.format, set.path.as_path(), set.split.as_deref()),
+        (Format::Brat, Path::new("some/folder"), Some("hash:dev"))
+    );
+    assert_eq!(set.with_split("test").split.as_deref(), Some("hash:test"));
+    let set: DataSet = "bio-json:x.json".parse().expect("a set");
+    assert_eq!((set.format, set.split.as_deref()), (Format::BioJson, None));
+    assert_eq!(set.with_split("test").split.as_deref(), Some("test"));
+    for wrong in ["brat", "brat:", "xml:x", ""] {
+        let error = wrong.parse::<DataSet>().expect_err("no set").to_string();
+        assert_eq!(error, "expected FORMAT:PATH[:SPLIT] with a format of brat, conll, bio-json, pubtator");
+    }
 }
 
 #[test]

@@ -222,7 +222,11 @@ fn read_labels(folder: &Folder) -> Result<Labels> {
     labels.with_transitions(rows.concat())
 }
 
-fn read_tokenizer(folder: &Folder) -> Result<Tokenizer> {
+/// The tokenizer of a model folder.
+///
+/// # Errors
+/// Files that are missing or malformed.
+pub fn read_tokenizer(folder: &Folder) -> Result<Tokenizer> {
     match folder.tokenizer_files()? {
         TokenizerFiles::Json(json) => Tokenizer::from_json(json),
         TokenizerFiles::Vocab { vocab, config } => {

@@ -232,7 +232,8 @@ impl Scorer {
     }
 
     /// Adds a document as spans in bytes, over the words of [`words`]. Only types for which `marks` holds are scored,
-    /// on both sides. A gold span of several labels takes the one that a prediction on its words has, else its first.
+    /// on both sides. A gold span of several labels takes the one that a prediction on its words has, else its first;
+    /// if it may also be a type that is not scored, or `O`, it is in no count, nor is what agrees with it.
     pub fn add_spans(
         &mut self,
         words: &[Range<usize>],
@@ -240,11 +241,15 @@ impl Scorer {
         predicted: &[(Range<usize>, &str)],
         marks: impl Fn(&str) -> bool,
     ) {
-        let found = predicted.iter().filter(|(_, label)| marks(label)).map(|(range, label)| (range.clone(), *label));
-        let (found, _) = on_words(words, found);
-        let wanted = gold.iter().filter(|gold| gold.labels.iter().all(|label| marks(label)));
-        let wanted = wanted.filter_map(|gold| Some((gold.range.clone(), choose(gold, predicted)?)));
+        let (wanted, open): (Vec<_>, Vec<_>) =
+            gold.iter().partition(|gold| gold.labels.iter().all(|label| label != "O" && marks(label)));
+        let wanted = wanted.into_iter().filter_map(|gold| Some((gold.range.clone(), choose(gold, predicted)?)));
         let (wanted, lost) = on_words(words, wanted);
+        let undecided = |range: &Range<usize>, label: &str| {
+            open.iter().any(|gold| overlap(&gold.range, range) && gold.labels.iter().any(|known| known == label))
+        };
+        let found = predicted.iter().filter(|(range, label)| marks(label) && !undecided(range, label));
+        let (found, _) = on_words(words, found.map(|(range, label)| (range.clone(), *label)));
         self.lost += lost;
         self.add(&wanted, &found);
     }
@@ -289,9 +294,12 @@ pub fn words(encoding: &Encoding) -> Vec<Range<usize>> {
 
 /// The label of a gold span: among several the one of a prediction that overlaps.
 fn choose<'a>(gold: &'a Gold, predicted: &[(Range<usize>, &str)]) -> Option<&'a str> {
-    let overlaps = |range: &Range<usize>| range.start < gold.range.end && gold.range.start < range.end;
-    let said = |label: &&String| predicted.iter().any(|(range, said)| overlaps(range) && said == label);
+    let said = |label: &&String| predicted.iter().any(|(range, said)| overlap(range, &gold.range) && said == label);
     gold.labels.iter().find(said).or(gold.labels.first()).map(String::as_str)
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
 }
 
 /// Spans as entities over words, a word belonging to a span that it overlaps, and the number of spans that are left
@@ -366,6 +374,13 @@ mod tests {
                 gold: vec![gold(0..2, &["A"])],
                 predicted: vec![(0..2, "A"), (8..12, "C")],
                 expected: (1, 1, 1),
+                lost: 0,
+            },
+            Case {
+                name: "perhaps nothing, perhaps a type that the set does not mark",
+                gold: vec![gold(0..2, &["A", "O"]), gold(8..12, &["A", "C"])],
+                predicted: vec![(0..2, "A"), (8..12, "A"), (4..7, "A")],
+                expected: (0, 1, 0),
                 lost: 0,
             },
         ];

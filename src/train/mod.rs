@@ -2,4 +2,5 @@
 
 pub mod bootstrap;
 pub mod metrics;
+pub mod prune;
 pub mod readers;

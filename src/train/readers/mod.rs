@@ -25,6 +25,7 @@ use std::fmt;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::Deserialize;
 
@@ -71,6 +72,21 @@ pub enum Format {
     BioJson,
     /// `id|t|title`, `id|a|abstract` and mention rows, in code points; a document is title, space, abstract.
     Pubtator,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 4] = [Self::Brat, Self::Conll, Self::BioJson, Self::Pubtator];
+
+    /// As recipes and the command line write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Brat => "brat",
+            Self::Conll => "conll",
+            Self::BioJson => "bio-json",
+            Self::Pubtator => "pubtator",
+        }
+    }
 }
 
 /// One `[[data]]` table of a recipe.
@@ -126,6 +142,14 @@ impl DataSet {
         Self { format, path: path.into(), split: None, map, annotates: None, skip }
     }
 
+    /// The same set with another split; one by hash stays one by hash.
+    #[must_use]
+    pub fn with_split(mut self, name: &str) -> Self {
+        let by_hash = self.split.as_deref().is_some_and(|split| split.starts_with("hash:"));
+        self.split = Some(if by_hash && !name.contains(':') { format!("hash:{name}") } else { name.to_owned() });
+        self
+    }
+
     /// Whether the set marks a type of ours wherever it occurs.
     pub fn marks(&self, label: &str) -> bool {
         self.annotates.as_ref().is_none_or(|labels| labels.iter().any(|known| known == label))
@@ -179,6 +203,21 @@ impl DataSet {
             return Some(vec![source.to_owned()]);
         }
         self.map.get(source).map(|target| target.labels().to_vec())
+    }
+}
+
+/// `FORMAT:PATH` or `FORMAT:PATH:SPLIT`, every label under its own name.
+impl FromStr for DataSet {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut parts = text.splitn(3, ':');
+        let format = parts.next().and_then(|name| Format::ALL.into_iter().find(|format| format.name() == name));
+        let (Some(format), Some(path)) = (format, parts.next().filter(|path| !path.is_empty())) else {
+            let names = Format::ALL.map(Format::name).join(", ");
+            return Err(Error::new(ErrorKind::Input, format!("expected FORMAT:PATH[:SPLIT] with a format of {names}")));
+        };
+        Ok(Self { split: parts.next().map(str::to_owned), ..Self::whole(format, path) })
     }
 }
 
