@@ -27,16 +27,16 @@ impl<L: Lanes, const FUSED: bool> Tiles<L> for F32Tiles<'_, FUSED> {
             let rows = self.rows.as_ptr().add(row * self.stride);
             let panels = self.panels.as_ptr().add(panel * self.inputs * WIDTH);
             for k in 0..self.inputs {
-                for p in 0..P {
-                    weights[p] = lanes.load(&*panels.add((p * self.inputs + k) * WIDTH).cast());
+                for (p, weights) in weights.iter_mut().enumerate() {
+                    *weights = lanes.load(&*panels.add((p * self.inputs + k) * WIDTH).cast());
                 }
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let x = lanes.splat(*rows.add(r * self.stride + k));
-                    for p in 0..P {
-                        sums[r][p] = if FUSED {
-                            lanes.mul_add(x, weights[p], sums[r][p])
+                    for (sum, &weights) in sums.iter_mut().zip(&weights) {
+                        *sum = if FUSED {
+                            lanes.mul_add(x, weights, *sum)
                         } else {
-                            lanes.add(sums[r][p], lanes.mul(x, weights[p]))
+                            lanes.add(*sum, lanes.mul(x, weights))
                         };
                     }
                 }

@@ -31,13 +31,13 @@ impl<L: Lanes> Tiles<L> for Int8Tiles<'_> {
             let panels = self.panels.as_ptr().add(panel * self.inputs * WIDTH);
             let mut weights = [lanes.splat_pair(&[0; 2]); P];
             for k in (0..self.inputs).step_by(2) {
-                for p in 0..P {
-                    weights[p] = lanes.load_pairs(&*panels.add((p * self.inputs + k) * WIDTH).cast());
+                for (p, weights) in weights.iter_mut().enumerate() {
+                    *weights = lanes.load_pairs(&*panels.add((p * self.inputs + k) * WIDTH).cast());
                 }
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let x = lanes.splat_pair(&*rows.add(r * self.inputs + k).cast());
-                    for p in 0..P {
-                        sums[r][p] = lanes.dot(sums[r][p], x, weights[p]);
+                    for (sum, &weights) in sums.iter_mut().zip(&weights) {
+                        *sum = lanes.dot(*sum, x, weights);
                     }
                 }
             }

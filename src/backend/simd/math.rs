@@ -31,7 +31,7 @@ pub(crate) fn gelu_erf<L: Lanes>(lanes: L, x: L::Floats) -> L::Floats {
     let t = lanes.div(one, lanes.add(one, lanes.mul(magnitude, lanes.splat(0.231_641_9))));
     // Half of its coefficients.
     let high = line(lanes, t, 0.530_702_7, -0.726_576);
-    let middle = line(lanes, t, 0.710_706_87, -0.142_248_37);
+    let middle = line(lanes, t, 0.710_706_9, -0.142_248_37);
     let p = lanes.add(lanes.mul(high, lanes.mul(t, t)), middle);
     let p = lanes.add(lanes.mul(p, t), lanes.splat(0.127_414_8));
     // e^(-x²/2)

@@ -234,83 +234,61 @@ fn add_rows(table: &Table, ids: &[u32], out: &mut [f32]) -> Result<()> {
     Ok(())
 }
 
+// The operations themselves are judged in tests/backends.rs, with the same checks for every backend and target.
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..n).map(|_| next()).collect()
+    fn stored(rows: usize, columns: usize) -> Stored {
+        Stored { name: "w".into(), rows, columns, values: Values::F32(vec![0.5; rows * columns]) }
     }
 
-    fn close(found: &[f32], expected: &[f32], what: &str) {
-        let scale = expected.iter().fold(0.0, |best: f32, x| best.max(x.abs()));
-        let off = found.iter().zip(expected).fold(0.0, |worst: f32, (x, y)| worst.max((x - y).abs()));
-        assert!(found.len() == expected.len() && off <= 1e-5 * scale, "{what}: off by {off} of {scale}");
-    }
-
-    fn host(x: &Tensor) -> Vec<f32> {
-        x.buffer.values().to_vec()
-    }
-
-    fn from_host(backend: &SimdBackend, values: &[f32], columns: usize) -> Tensor {
-        let mut x = backend.tensor(values.len() / columns, columns);
-        x.buffer.values_mut().copy_from_slice(values);
-        x
+    fn refused<T>(case: &str, expected: &str, found: Result<T>) {
+        match found {
+            Ok(_) => panic!("{case}: not refused"),
+            Err(error) => assert!(error.to_string().contains(expected), "{case}: {error}"),
+        }
     }
 
     #[test]
-    fn smoke() {
-        for backend in [SimdBackend::new(), SimdBackend::scalar()] {
-            for (m, n, k) in [(1, 1, 1), (7, 17, 31), (33, 65, 128), (128, 384, 384), (13, 1152, 384), (31, 384, 1536)]
-            {
-                let (x, w, b) = (noise(m * k, 1), noise(n * k, 2), noise(n, 3));
-                let weight = Stored { name: "w".into(), rows: n, columns: k, values: Values::F32(w.clone()) };
-                let bias = Stored { name: "b".into(), rows: 1, columns: n, values: Values::F32(b.clone()) };
-                let linear = Linear {
-                    weight: backend.matrix(&[weight]).expect("packs"),
-                    bias: Some(backend.vector(&[bias.clone()]).expect("packs")),
-                };
-                let xt = from_host(&backend, &x, k);
-                for act in [Activation::None, Activation::Gelu] {
-                    let y = backend.linear(&xt, &linear, act).expect("runs");
-                    close(&host(&y), &reference::linear(&x, &w, &b, k, act), &format!("{m} {n} {k} {act:?}"));
-                }
-                let data: Vec<i8> = w.iter().map(|w| (w * 127.0) as i8).collect();
-                let scales: Vec<f32> = noise(n, 4).iter().map(|x| x.abs() + 0.01).collect();
-                let values = Values::Int8 { data: data.clone(), scales: scales.clone() };
-                let weight = Stored { name: "w".into(), rows: n, columns: k, values };
-                let linear = Linear {
-                    weight: backend.matrix(&[weight]).expect("packs"),
-                    bias: Some(backend.vector(&[bias]).expect("packs")),
-                };
-                let y = backend.linear(&xt, &linear, Activation::None).expect("runs");
-                assert_eq!(host(&y), reference::linear_int8(&x, &data, &scales, &b, k), "{m} {n} {k}");
-            }
-            for (hidden, heads, lengths) in [(52, 2, vec![7, 1, 33]), (384, 12, vec![65, 128]), (3, 3, vec![31, 0, 17])]
-            {
-                let lengths = Lengths::new(lengths);
-                let qkv: Vec<f32> = noise(lengths.rows() * hidden * 3, 5).iter().map(|x| x * 4.0).collect();
-                let y = backend.attention(&from_host(&backend, &qkv, 3 * hidden), heads, &lengths).expect("runs");
-                close(&host(&y), &reference::attention(&qkv, hidden, heads, &lengths), "attention");
-            }
-            for n in [1, 7, 17, 31, 33, 65, 128, 384] {
-                let (x, r, w, b) = (noise(n * 5, 1), noise(n * 5, 2), noise(n, 3), noise(n, 4));
-                let vector = |v: &[f32]| {
-                    let stored = Stored { name: "v".into(), rows: 1, columns: n, values: Values::F32(v.to_vec()) };
-                    backend.vector(&[stored]).expect("packs")
-                };
-                let norm = Norm { weight: vector(&w), bias: vector(&b), eps: 1e-12 };
-                let (xt, rt) = (from_host(&backend, &x, n), from_host(&backend, &r, n));
-                let y = backend.add_norm(&xt, Some(&rt), &norm).expect("runs");
-                close(&host(&y), &reference::add_norm(&x, Some(&r), &w, &b, 1e-12), "norm");
-            }
-        }
+    fn wrong_shapes_are_errors() -> Result<()> {
+        let backend = SimdBackend::new();
+        let table = backend.table(stored(4, 6))?;
+        let x = backend.embed(&[(&table, &[3, 0])])?; // [2, 6]
+        let vector = |len| backend.vector(&[stored(1, len)]);
+
+        refused("no table", "no table", backend.embed(&[]));
+        refused("an id too high", "id 4 is outside a table of 4 rows", backend.embed(&[(&table, &[4])]));
+        refused("ragged ids", "expected [2, 6], found [1, 6]", backend.embed(&[(&table, &[1, 2]), (&table, &[1])]));
+
+        let linear = |outputs, inputs, bias| -> Result<_> {
+            Ok(Linear { weight: backend.matrix(&[stored(outputs, inputs)])?, bias: Some(vector(bias)?) })
+        };
+        let narrow = linear(3, 5, 3)?;
+        refused("inputs", "expected [2, 5], found 6 columns", backend.linear(&x, &narrow, Activation::None));
+        let short = linear(3, 6, 2)?;
+        refused("bias", "expected a bias of 3, found 2", backend.linear(&x, &short, Activation::None));
+
+        let norm = Norm { weight: vector(6)?, bias: vector(5)?, eps: 0.0 };
+        refused("norm", "found 6 and 5", backend.add_norm(&x, None, &norm));
+        let other = backend.embed(&[(&table, &[1])])?;
+        refused("residual", "expected [2, 6], found [1, 6]", backend.add_norm(&x, Some(&other), &norm));
+
+        let lengths = Lengths::new(vec![1, 1]);
+        refused("heads", "not three times 3 heads", backend.attention(&x, 3, &lengths));
+        refused("no head", "0 heads", backend.attention(&x, 0, &lengths));
+        refused("rows", "expected 3 rows, found 2", backend.attention(&x, 1, &Lengths::new(vec![3])));
+        Ok(())
+    }
+
+    #[test]
+    fn no_rows_are_no_error() -> Result<()> {
+        let backend = SimdBackend::new();
+        let x = backend.embed(&[(&backend.table(stored(4, 6))?, &[])])?;
+        let weight = backend.matrix(&[stored(3, 6)])?;
+        let y = backend.linear(&x, &Linear { weight, bias: None }, Activation::Gelu)?;
+        assert_eq!((y.rows, y.columns), (0, 3));
+        assert_eq!(backend.attention(&x, 2, &Lengths::new(vec![0]))?.columns, 2);
+        Ok(())
     }
 }

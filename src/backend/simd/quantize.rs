@@ -63,3 +63,45 @@ fn quantize_row<L: Lanes>(lanes: L, row: &[f32], inverse: f32, to: &mut [i16]) {
         *to = *from;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::Target;
+    use super::super::reference;
+    use super::*;
+
+    #[test]
+    fn the_same_integers_as_the_reference() {
+        for columns in [1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 65, 128, 384] {
+            let x: Vec<f32> = (0..3 * columns).map(|i| ((i * 37 % 101) as f32 - 50.0) * 0.13).collect();
+            for target in [Target::detect(), Target::Scalar] {
+                let (mut quantized, mut scales) = (vec![9; 3 * padded_columns(columns)], vec![0.0; 3]);
+                target.run(Quantize { x: &x, columns, quantized: &mut quantized, scales: &mut scales });
+                for (r, row) in x.chunks(columns).enumerate() {
+                    let (mut expected, scale) = reference::quantize(row);
+                    expected.resize(padded_columns(columns), 0);
+                    let found = &quantized[r * expected.len()..(r + 1) * expected.len()];
+                    assert_eq!(scales[r].to_bits(), scale.to_bits(), "{}, {columns} columns", target.name());
+                    assert!(found.iter().zip(&expected).all(|(x, y)| *x == i16::from(*y)), "{columns} columns");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_without_magnitude_are_zeros() {
+        let (mut quantized, mut scales) = ([9; 8], [9.0; 2]);
+        let x = [0.0, -0.0, 0.0, 1e-38, 0.0, 0.0];
+        Target::detect().run(Quantize { x: &x, columns: 3, quantized: &mut quantized, scales: &mut scales });
+        assert_eq!(quantized, [0; 8]);
+        assert!(scales[0] == 0.0 && scales[1] < 1e-39);
+    }
+
+    #[test]
+    fn halves_go_to_the_even_neighbour() {
+        let (mut quantized, mut scales) = ([0; 4], [0.0]);
+        let x = [127.0, 0.5, 1.5, -2.5];
+        Target::detect().run(Quantize { x: &x, columns: 4, quantized: &mut quantized, scales: &mut scales });
+        assert_eq!((quantized, scales), ([127, 0, 2, -2], [1.0]));
+    }
+}

@@ -20,7 +20,7 @@ fn each(x: Floats, y: Floats, f: impl Fn(f32, f32) -> f32) -> Floats {
 impl Lanes for Scalar {
     type Floats = Floats;
     type Ints = [i32; WIDTH];
-    type Pairs = [[i16; 2]; WIDTH];
+    type Pairs = [i16; 2 * WIDTH];
     const WIDE: bool = false;
 
     #[inline(always)]
@@ -88,21 +88,21 @@ impl Lanes for Scalar {
     }
     #[inline(always)]
     fn load_pairs(self, from: &[i8; 2 * WIDTH]) -> Self::Pairs {
-        let mut pairs = [[0; 2]; WIDTH];
-        for (pair, from) in pairs.iter_mut().zip(from.chunks_exact(2)) {
-            *pair = [i16::from(from[0]), i16::from(from[1])];
+        from.map(i16::from)
+    }
+    #[inline(always)]
+    fn splat_pair(self, from: &[i16; 2]) -> Self::Pairs {
+        let mut pairs = [from[0]; 2 * WIDTH];
+        for i in 0..WIDTH {
+            pairs[2 * i + 1] = from[1];
         }
         pairs
     }
     #[inline(always)]
-    fn splat_pair(self, from: &[i16; 2]) -> Self::Pairs {
-        [*from; WIDTH]
-    }
-    #[inline(always)]
     fn dot(self, mut sum: Self::Ints, x: Self::Pairs, y: Self::Pairs) -> Self::Ints {
-        for (sum, (x, y)) in sum.iter_mut().zip(x.iter().zip(&y)) {
-            let products = [0, 1].map(|i| i32::from(x[i]) * i32::from(y[i]));
-            *sum = sum.wrapping_add(products[0].wrapping_add(products[1]));
+        for i in 0..WIDTH {
+            let (first, second) = (x[2 * i] as i32 * y[2 * i] as i32, x[2 * i + 1] as i32 * y[2 * i + 1] as i32);
+            sum[i] = sum[i].wrapping_add(first.wrapping_add(second));
         }
         sum
     }
