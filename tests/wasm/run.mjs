@@ -1,0 +1,66 @@
+// Builds the checks for WebAssembly with simd128 and runs them: `node tests/wasm/run.mjs`.
+// With --bench it prints timings instead: the minimum of many runs, one thread.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+
+function build() {
+  const options = ["--locked", "--quiet", "--release", "--target", "wasm32-unknown-unknown"];
+  execFileSync("cargo", ["build", ...options, "-p", "clinlite-wasm-checks"], { cwd: root, stdio: "inherit" });
+  return readFileSync(join(target, "wasm32-unknown-unknown/release/clinlite_wasm_checks.wasm"));
+}
+
+const { instance } = await WebAssembly.instantiate(build(), {});
+const wasm = instance.exports;
+
+function check() {
+  const length = wasm.check();
+  if (length > 0) {
+    console.error(new TextDecoder().decode(new Uint8Array(wasm.memory.buffer, wasm.report(), length)));
+    process.exit(1);
+  }
+  console.log("wasm: the simd backend agrees with the reference, bit by bit where it is exact");
+}
+
+/** The minimum in milliseconds. */
+function time(kind, int8, rows, inputs, outputs, rounds) {
+  if (!wasm.prepare(kind, int8, rows, inputs, outputs)) throw new Error("the work could not be prepared");
+  let best = Infinity;
+  for (let round = 0; round < rounds; round++) {
+    const start = performance.now();
+    if (!wasm.work()) throw new Error("the work failed");
+    best = Math.min(best, performance.now() - start);
+  }
+  return best;
+}
+
+function bench() {
+  console.log(`node ${process.version}, minima, one thread`);
+  for (const int8 of [0, 1]) {
+    const form = int8 ? "int8" : "f32 ";
+    for (const [inputs, outputs] of [[384, 384], [384, 1152], [384, 1536], [1536, 384]]) {
+      const best = time(0, int8, 128, inputs, outputs, 200);
+      const rate = (2 * 128 * inputs * outputs) / best / 1e6;
+      console.log(`${form} product 128 x ${inputs} x ${outputs}: ${(best * 1e3).toFixed(0)} us, ${rate.toFixed(1)} Gop/s`);
+    }
+    const gelu = time(1, int8, 128, 384, 1536, 200);
+    console.log(`${form} product 128 x 384 x 1536 with GELU: ${(gelu * 1e3).toFixed(0)} us`);
+  }
+  for (const rows of [32, 128, 256]) {
+    console.log(`attention ${rows} x 384: ${(time(2, 0, rows, 384, 0, 200) * 1e3).toFixed(0)} us`);
+  }
+  console.log(`add_norm 128 x 384: ${(time(3, 0, 128, 384, 0, 500) * 1e3).toFixed(0)} us`);
+  for (const rows of [128, 256]) {
+    const [floats, int8] = [0, 1].map((int8) => time(4, int8, rows, 0, 0, 40));
+    const ratio = (int8 / floats).toFixed(2);
+    console.log(`encoder ${rows} rows: f32 ${floats.toFixed(1)} ms, int8 ${int8.toFixed(1)} ms, ratio ${ratio}`);
+  }
+}
+
+if (process.argv.includes("--bench")) bench();
+else check();

@@ -1,0 +1,92 @@
+//! What `run.mjs` calls: the checks of every backend, and timed work. No import, so that plain `WebAssembly.instantiate`
+//! is enough.
+
+#[allow(dead_code, reason = "a shared file: candle does other things with int8")]
+#[path = "../../backends/checks.rs"]
+mod checks;
+#[allow(dead_code, reason = "a shared file: run.mjs names the shapes")]
+#[path = "../../../benches/random.rs"]
+mod random;
+
+use std::cell::RefCell;
+
+use clinlite::backend::simd::SimdBackend;
+use clinlite::backend::{Activation, Backend, Lengths};
+
+use checks::{Int8, failures, fingerprint};
+
+const FINGERPRINT: u64 = include!("../../backends/fingerprint.txt");
+
+type Job = Box<dyn FnMut() -> clinlite::Result<()>>;
+
+thread_local! {
+    static REPORT: RefCell<String> = const { RefCell::new(String::new()) };
+    static JOB: RefCell<Option<Job>> = const { RefCell::new(None) };
+}
+
+/// Runs the checks of all backends and returns the length of the report, empty if all is well.
+#[unsafe(no_mangle)]
+pub extern "C" fn check() -> usize {
+    let fast = SimdBackend::new();
+    let mut lines = Vec::new();
+    if fast.target() != "simd128" {
+        lines.push(format!("expected simd128, found {}", fast.target()));
+    }
+    for backend in [fast, SimdBackend::scalar()] {
+        let target = backend.target();
+        lines.extend(failures(&backend, Int8::Exact, 1e-5).iter().map(|line| format!("{target}: {line}")));
+        let found = fingerprint(&backend).unwrap_or(0);
+        if found != FINGERPRINT {
+            lines.push(format!("{target}: the bits {found:#x} of an int8 layer differ from {FINGERPRINT:#x}"));
+        }
+    }
+    REPORT.with_borrow_mut(|report| {
+        *report = lines.join("\n");
+        report.len()
+    })
+}
+
+/// Where the report lies.
+#[unsafe(no_mangle)]
+pub extern "C" fn report() -> *const u8 {
+    REPORT.with_borrow(|report| report.as_ptr())
+}
+
+/// Prepares work for [`work`]: 0 a product of `rows`, `inputs`, `outputs`, 1 the same with GELU, 2 attention of `rows`
+/// in 12 heads, 3 a normalisation of `rows`, 4 the encoder over `rows`. Returns 0 if that failed.
+#[unsafe(no_mangle)]
+pub extern "C" fn prepare(kind: u32, int8: bool, rows: usize, inputs: usize, outputs: usize) -> u32 {
+    let job = job(kind, int8, rows, inputs, outputs);
+    JOB.with_borrow_mut(|slot| *slot = job.ok());
+    JOB.with_borrow(|job| u32::from(job.is_some()))
+}
+
+/// Does the work once. Returns 0 if it failed.
+#[unsafe(no_mangle)]
+pub extern "C" fn work() -> u32 {
+    JOB.with_borrow_mut(|job| job.as_mut().map_or(0, |job| u32::from(job().is_ok())))
+}
+
+fn job(kind: u32, int8: bool, rows: usize, inputs: usize, outputs: usize) -> clinlite::Result<Job> {
+    let backend = SimdBackend::new();
+    Ok(match kind {
+        0 | 1 => {
+            let act = if kind == 0 { Activation::None } else { Activation::Gelu };
+            let (x, linear) =
+                (random::tensor(&backend, rows, inputs)?, random::linear(&backend, inputs, outputs, int8)?);
+            Box::new(move || backend.linear(&x, &linear, act).map(drop))
+        }
+        2 => {
+            let (qkv, lengths) = (random::tensor(&backend, rows, 3 * inputs)?, Lengths::new(vec![rows]));
+            Box::new(move || backend.attention(&qkv, 12, &lengths).map(drop))
+        }
+        3 => {
+            let (x, norm) = (random::tensor(&backend, rows, inputs)?, random::norm(&backend, inputs)?);
+            Box::new(move || backend.add_norm(&x, Some(&x), &norm).map(drop))
+        }
+        _ => {
+            let (encoder, batch) = (random::encoder(&backend, int8)?, random::batch(rows));
+            Box::new(move || encoder.forward(&backend, &batch).map(drop))
+        }
+    })
+}
