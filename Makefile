@@ -11,10 +11,11 @@ WASM := --target wasm32-unknown-unknown --no-default-features --features wasm
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
--include www/build.mk
+include www/build.mk
 
 test: wasm-target pkg browser-setup ## all tests: Rust, wasm, browser
 	cargo test --locked
+	node tests/wasm/run.mjs
 	$(MAKE) --no-print-directory test-browser
 
 check: wasm-target fmt clippy docs test ## what must be green before a change lands

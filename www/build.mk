@@ -40,7 +40,7 @@ $(BROWSER): tests/browser/package-lock.json
 	touch $@
 
 test-browser: pkg browser-setup ## the page in a real browser
-	cargo build --locked --bin clinlite
+	cargo test --locked --no-run --test main # with it the binary, as the Rust tests have built it
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
 .PHONY: demo wasm pkg browser-setup test-browser FORCE
