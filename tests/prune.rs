@@ -13,7 +13,8 @@ use clinlite::weights::folder::Folder;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 
-const WORDS: &[&str] = &["fever", "fev", "##er", "cough", "mild", "no", "##ing", "pain", "painful", ".", ",", "µ", "é", "ж"];
+const WORDS: &[&str] =
+    &["fever", "fev", "##er", "cough", "mild", "no", "##ing", "pain", "painful", ".", ",", "µ", "é", "ж"];
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Special tokens stand where bert-base-uncased has them: after places for words to come.
@@ -103,7 +104,8 @@ fn files() -> BTreeMap<String, Vec<u8>> {
         "hidden_act": "gelu", "layer_norm_eps": 1e-12, "pad_token_id": 0, "sep_token_id": 5, "bos_token_id": null,
         "id2label": {"0": "O", "1": "B-PROBLEM", "2": "I-PROBLEM"}
     });
-    let settings = json!({"do_lower_case": true, "added_tokens_decoder": {"0": {"content": "[PAD]"}, "5": {"content": "[SEP]"}}});
+    let settings =
+        json!({"do_lower_case": true, "added_tokens_decoder": {"0": {"content": "[PAD]"}, "5": {"content": "[SEP]"}}});
     BTreeMap::from([
         ("config.json".into(), config.to_string().into_bytes()),
         ("tokenizer.json".into(), tokenizer_json(&pieces).to_string().into_bytes()),
@@ -168,7 +170,10 @@ fn ids_are_dense_and_every_file_agrees() {
     pieces.sort();
     assert_eq!(pieces, (0..).zip(kept.clone()).collect::<Vec<_>>());
     let config = smaller.config_json();
-    assert_eq!((&config["vocab_size"], &config["pad_token_id"], &config["sep_token_id"]), (&json!(kept.len()), &json!(0), &json!(4)));
+    assert_eq!(
+        (&config["vocab_size"], &config["pad_token_id"], &config["sep_token_id"]),
+        (&json!(kept.len()), &json!(0), &json!(4))
+    );
     assert_eq!(config["bos_token_id"], Value::Null);
     let json: Value = serde_json::from_slice(&pruned.files["tokenizer.json"]).expect("JSON");
     assert_eq!(json["post_processor"]["special_tokens"]["[SEP]"]["ids"], json!([4]));
@@ -238,7 +243,10 @@ fn what_cannot_be_pruned() {
     assert_eq!(kind, ErrorKind::Weights, "{message}");
     assert!(message.contains("expected 93 rows as vocab_size states, found [50"), "{message}");
     let (kind, message) = change(|files| drop(files.insert("vocab.txt".into(), b"[PAD]\nfever\n".to_vec())));
-    assert_eq!((kind, message.as_str()), (ErrorKind::Format, "vocab.txt: line 2 is another piece than in tokenizer.json"));
+    assert_eq!(
+        (kind, message.as_str()),
+        (ErrorKind::Format, "vocab.txt: line 2 is another piece than in tokenizer.json")
+    );
     let (kind, message) = change(|files| drop(files.remove("model.safetensors")));
     assert_eq!((kind, message.as_str()), (ErrorKind::Format, "the model folder has no model.safetensors"));
     let error = prune(&folder(files()), &[], &options).expect_err("no texts");

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use clinlite::Result;
@@ -68,7 +69,7 @@ impl<B: Backend> Checker<'_, B> {
     fn products(&mut self) -> Result<()> {
         for [m, n, k] in PRODUCTS {
             let (x, bias) = (noise(m * k, 1), noise(n, 3));
-            for weight in [floats("w", n, k, 2), integers("w", n, k, 4)] {
+            for weight in [floats(n, k, 2), integers(n, k, 4)] {
                 for act in [Activation::None, Activation::Gelu] {
                     let found = self.linear(&x, &[weight.clone()], &bias, act)?;
                     self.product(&format!("{m} x {n} x {k} {act:?}"), &found, &x, &weight, &bias, act);
@@ -101,10 +102,10 @@ impl<B: Backend> Checker<'_, B> {
     /// Query, key and value as one matrix; one of another form turns all into floats.
     fn stacked(&mut self) -> Result<()> {
         let (x, bias) = (noise(5 * 33, 1), noise(24, 2));
-        let parts = [3, 4, 5].map(|seed| integers("w", 8, 33, seed));
+        let parts = [3, 4, 5].map(|seed| integers(8, 33, seed));
         let found = self.linear(&x, &parts, &bias, Activation::None)?;
         let (data, scales) = join_int8(&parts);
-        let joined = Stored { name: "w".into(), rows: 24, columns: 33, values: Values::Int8 { data, scales } };
+        let joined = Stored { name: fresh_name(), rows: 24, columns: 33, values: Values::Int8 { data, scales } };
         self.product("stacked", &found, &x, &joined, &bias, Activation::None);
 
         let mut parts = parts;
@@ -144,7 +145,7 @@ impl<B: Backend> Checker<'_, B> {
     }
 
     fn embeddings(&mut self) -> Result<()> {
-        let tables = [floats("a", 7, 19, 1), integers("b", 3, 19, 2)];
+        let tables = [floats(7, 19, 1), integers(3, 19, 2)];
         let ids: [&[u32]; 2] = [&[6, 2, 2, 0, 6], &[0, 1, 2, 1, 1]];
         let [a, b] = [self.backend.table(tables[0].clone())?, self.backend.table(tables[1].clone())?];
         let found = self.host(&self.backend.embed(&[(&a, ids[0]), (&b, ids[1])])?)?;
@@ -188,7 +189,7 @@ impl<B: Backend> Checker<'_, B> {
 pub(super) fn fingerprint<B: Backend>(backend: &B) -> Result<u64> {
     let (hidden, inner, lengths) = (384, 1536, Lengths::new(vec![31, 50]));
     let dense = |n, k, seed| -> Result<Linear<B>> {
-        let weight = backend.matrix(&[integers("w", n, k, seed)])?;
+        let weight = backend.matrix(&[integers(n, k, seed)])?;
         Ok(Linear { weight, bias: Some(vector(backend, &noise(n, seed + 1))?) })
     };
     let norm =
@@ -217,14 +218,20 @@ fn noise(len: usize, seed: u32) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
-fn floats(name: &str, rows: usize, columns: usize, seed: u32) -> Stored {
-    Stored { name: name.into(), rows, columns, values: Values::F32(noise(rows * columns, seed)) }
+/// A backend that trains keeps its parameters by name: the same name would be the same numbers.
+fn fresh_name() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!("weight {}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn integers(name: &str, rows: usize, columns: usize, seed: u32) -> Stored {
+fn floats(rows: usize, columns: usize, seed: u32) -> Stored {
+    Stored { name: fresh_name(), rows, columns, values: Values::F32(noise(rows * columns, seed)) }
+}
+
+fn integers(rows: usize, columns: usize, seed: u32) -> Stored {
     let data = noise(rows * columns, seed).iter().map(|x| (x * 127.5) as i8).collect();
     let scales = noise(rows, seed + 1).iter().map(|x| 0.01 * (x.abs() + 0.1)).collect();
-    Stored { name: name.into(), rows, columns, values: Values::Int8 { data, scales } }
+    Stored { name: fresh_name(), rows, columns, values: Values::Int8 { data, scales } }
 }
 
 fn join_int8(parts: &[Stored]) -> (Vec<i8>, Vec<f32>) {
@@ -240,13 +247,13 @@ fn join_int8(parts: &[Stored]) -> (Vec<i8>, Vec<f32>) {
 
 fn vector<B: Backend>(backend: &B, values: &[f32]) -> Result<B::Vector> {
     let columns = values.len();
-    backend.vector(&[Stored { name: "v".into(), rows: 1, columns, values: Values::F32(values.to_vec()) }])
+    backend.vector(&[Stored { name: fresh_name(), rows: 1, columns, values: Values::F32(values.to_vec()) }])
 }
 
 /// The trait takes activations from tables only.
 fn tensor<B: Backend>(backend: &B, values: &[f32], columns: usize) -> Result<B::Tensor> {
     let rows = values.len() / columns;
-    let stored = Stored { name: "x".into(), rows, columns, values: Values::F32(values.to_vec()) };
+    let stored = Stored { name: fresh_name(), rows, columns, values: Values::F32(values.to_vec()) };
     let ids: Vec<u32> = (0..rows as u32).collect();
     backend.embed(&[(&backend.table(stored)?, &ids)])
 }
