@@ -136,7 +136,7 @@ pub struct Stored {
 }
 
 /// The numbers of a [`Stored`] weight.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Values {
     /// `rows · columns` floats.
     F32(Vec<f32>),

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -81,7 +80,7 @@ impl Folder {
         if let Some(manifest) = &manifest {
             verify(manifest, &found)?;
         }
-        let sha256 = model_hash(manifest.as_ref(), &found)?;
+        let sha256 = model_hash(manifest.as_ref(), &found);
         let config = read_config(named.get("config.json"))?;
         Ok(Self { files: named, config, manifest, sha256 })
     }
@@ -182,7 +181,8 @@ impl Folder {
     }
 
     /// One hash for all that decides what the model answers: the sha256 of the lines `{sha256}  {name}` of the
-    /// [`MODEL_FILES`] that are there, by name, and of the window and decoding settings of the manifest.
+    /// [`MODEL_FILES`] that are there, by name, and of the line `window {max_length} {stride}` where
+    /// the manifest has one.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -231,27 +231,17 @@ fn compare(name: &str, expected: &FileEntry, found: &FileEntry) -> Result<()> {
     Err(Error::new(ErrorKind::Hash, message).at(name))
 }
 
-/// What the manifest adds to the hash of a model.
-#[derive(Serialize)]
-struct Settings<'a> {
-    window: Option<Window>,
-    decoding: &'a BTreeMap<String, Value>,
-}
-
-fn model_hash(manifest: Option<&Manifest>, found: &BTreeMap<&str, FileEntry>) -> Result<String> {
+fn model_hash(manifest: Option<&Manifest>, found: &BTreeMap<&str, FileEntry>) -> String {
     let mut lines = String::new();
     for name in MODEL_FILES {
         if let Some(entry) = found.get(name) {
             lines.push_str(&format!("{}  {name}\n", entry.sha256));
         }
     }
-    if let Some(manifest) = manifest {
-        let settings = Settings { window: manifest.window, decoding: &manifest.decoding };
-        let settings = serde_json::to_string(&settings).map_err(|e| malformed(e.to_string()))?;
-        lines.push_str(&settings);
-        lines.push('\n');
+    if let Some(Window { max_length, stride }) = manifest.and_then(|manifest| manifest.window) {
+        lines.push_str(&format!("window {max_length} {stride}\n"));
     }
-    Ok(manifest::sha256(lines.as_bytes()))
+    manifest::sha256(lines.as_bytes())
 }
 
 fn read_config(bytes: Option<&Vec<u8>>) -> Result<Value> {

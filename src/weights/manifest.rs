@@ -58,9 +58,6 @@ pub struct Manifest {
     /// How long notes are cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// Settings of the decoder that differ from its defaults.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub decoding: BTreeMap<String, Value>,
     /// Every file that the engine reads, this one excepted.
     pub files: BTreeMap<String, FileEntry>,
     /// The model card. It is checked when it is there, and a folder without it still loads.
