@@ -2,6 +2,10 @@
 
 mod architecture;
 mod backends;
+mod cli;
 mod metrics;
+mod parity;
 mod prune;
 mod readers;
+mod support;
+mod weights;

@@ -1,3 +1,80 @@
-//! The command line.
+//! The command line: parses, calls the library, maps the result to an exit code.
+//!
+//! One file a subcommand, each with `Arguments` and `run`. Results go to standard output, everything else to standard
+//! error; an error is one line that names the place and never holds note text.
 
-fn main() {}
+mod files;
+mod inspect;
+mod pack;
+mod tag;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\n\nNot a medical device. For research, education and software evaluation on de-identified or synthetic text;\n",
+    "not for decisions about individual patients."
+);
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all done
+  1  something failed; standard error says what, and the other files were still done
+  2  the command line cannot be understood
+
+Nothing leaves this machine: the program opens no connection.";
+
+/// Lightweight clinical transformers: find problems, tests, treatments, drugs, anatomy and lab values in clinical text.
+#[derive(Parser)]
+#[command(name = "clinlite", version = VERSION, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find entities in notes
+    Tag(tag::Arguments),
+    /// Make the small int8 folder that ships from a Hugging Face folder
+    Pack(pack::Arguments),
+    /// Show what a model folder is, and whether it is whole
+    Inspect(inspect::Arguments),
+}
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_panic));
+    let result = match Cli::parse().command {
+        Command::Tag(arguments) => tag::run(arguments),
+        Command::Pack(arguments) => pack::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS, // `clinlite tag … | head`
+        Err(error) => {
+            files::report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A panic message may quote a string, and strings here are notes: only the place is shown.
+fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(|| "an unknown place".into(), ToString::to_string);
+    eprintln!("clinlite: internal error at {place}, please report it without the note");
+    std::process::exit(1);
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

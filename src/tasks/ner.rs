@@ -70,6 +70,12 @@ pub struct Job {
     options: TagOptions,
 }
 
+/// What a model says about the pieces that one window judges.
+pub struct Judged {
+    window: usize,
+    logits: Vec<f32>, // [kept pieces, labels]
+}
+
 /// What was found in a note.
 #[derive(Debug)]
 pub struct Tagging {
@@ -106,6 +112,20 @@ impl Job {
         (self.next, self.windows.len())
     }
 
+    /// Takes the next window over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when it is another than the next.
+    pub fn accept(&mut self, judged: Judged) -> Result<()> {
+        if judged.window != self.next {
+            let message = format!("expected window {}, found {}", self.next, judged.window);
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        self.logits.extend_from_slice(&judged.logits);
+        self.next += 1;
+        Ok(())
+    }
+
     /// Whether every window was judged.
     pub fn is_done(&self) -> bool {
         self.next == self.windows.len()
@@ -139,7 +159,7 @@ impl<B: Backend> Tagger<B> {
         let model = TokenClassification::load(&backend, &weights.root(), &config, labels.len())?;
         let window = folder.manifest().and_then(|manifest| manifest.window);
         let max_length = window.map_or(DEFAULT_MAX_LENGTH, |w| w.max_length).min(config.max_position_embeddings);
-        let stride = window.map_or(DEFAULT_STRIDE, |w| w.stride);
+        let stride = window.map_or(DEFAULT_STRIDE.min(max_length / 4), |w| w.stride);
         let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
         let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };
         Ok(Self { backend, model, tokenizer, info, max_length, stride })
@@ -166,15 +186,30 @@ impl<B: Backend> Tagger<B> {
     /// # Errors
     /// A failure of the engine.
     pub async fn step(&self, job: &mut Job) -> Result<()> {
-        let Some(window) = job.windows.get(job.next) else { return Ok(()) };
-        let pieces = &job.encoding.input_ids[window.pieces.clone()];
-        let input_ids = [&[self.tokenizer.cls_id()], pieces, &[self.tokenizer.sep_id()]].concat();
+        if job.is_done() {
+            return Ok(());
+        }
+        let judged = self.judge(job, job.next).await?;
+        job.accept(judged)
+    }
+
+    /// Judges one window. Several threads may judge windows of a job at once; [`Job::accept`] takes them in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when there is no such window, or a failure of the engine.
+    pub async fn judge(&self, job: &Job, window: usize) -> Result<Judged> {
+        let Some(Window { pieces, kept }) = job.windows.get(window) else {
+            let all = job.windows.len();
+            return Err(Error::new(ErrorKind::Input, format!("there is no window {window}, the note has {all}")));
+        };
+        let ids = &job.encoding.input_ids[pieces.clone()];
+        let input_ids = [&[self.tokenizer.cls_id()], ids, &[self.tokenizer.sep_id()]].concat();
         let logits = self.model.forward(&self.backend, &Batch::new([&input_ids[..]]))?; // [pieces + 2, labels]
-        let logits = self.backend.to_host(&logits).await?;
-        let row = |piece: usize| (piece - window.pieces.start + 1) * self.info.labels.len();
-        job.logits.extend_from_slice(&logits[row(window.kept.start)..row(window.kept.end)]);
-        job.next += 1;
-        Ok(())
+        let mut logits = self.backend.to_host(&logits).await?;
+        let row = |piece: usize| (piece - pieces.start + 1) * self.info.labels.len();
+        logits.truncate(row(kept.end));
+        logits.drain(..row(kept.start));
+        Ok(Judged { window, logits })
     }
 
     /// Reads the entities off a finished job.

@@ -1,0 +1,111 @@
+//! A tagged note for a reader at a terminal.
+
+use std::io::{Result, Write};
+
+use clinlite::export::json::Document;
+use clinlite::tasks::ner::Tagging;
+
+/// Background colours that stay readable under black text; a label is always written out as well.
+const COLOURS: [u8; 6] = [217, 153, 157, 222, 183, 194];
+
+/// Characters of an entity that the table shows.
+const WIDTH: usize = 60;
+
+/// Writes the note with its entities in brackets, then a table of them.
+pub(super) fn write(
+    out: &mut impl Write,
+    title: Option<&str>,
+    note: &str,
+    tagging: &Tagging,
+    document: &Document<'_>,
+    colour: bool,
+) -> Result<()> {
+    if let Some(title) = title {
+        writeln!(out, "== {} ==", printable(title))?;
+    }
+    marked(out, note, tagging, colour)?;
+    table(out, document)?;
+    let (found, coverage) = (document.entities.len(), &tagging.coverage);
+    let version = [" ", &tagging.model.version].concat();
+    writeln!(
+        out,
+        "\n{found} {}; {} pieces in {} {}, nothing cut off; {}{} on {}\n",
+        if found == 1 { "entity" } else { "entities" },
+        coverage.tokens,
+        coverage.windows,
+        if coverage.windows == 1 { "window" } else { "windows" },
+        tagging.model.id,
+        version.trim_end(),
+        tagging.backend,
+    )
+}
+
+fn marked(out: &mut impl Write, note: &str, tagging: &Tagging, colour: bool) -> Result<()> {
+    let types = tagging.model.labels.types();
+    let mut at = 0;
+    for span in &tagging.entities {
+        // With `none` and `simple` parts may touch, but never overlap.
+        write!(out, "{}", printable(&note[at..span.start]))?;
+        let (text, label) = (printable(&note[span.start..span.end]), &types[span.label]);
+        if colour {
+            let background = COLOURS[span.label % COLOURS.len()];
+            write!(out, "\x1b[30;48;5;{background}m{text} \x1b[1m{label}\x1b[0m")?;
+        } else {
+            write!(out, "[{text} {label}]")?;
+        }
+        at = span.end;
+    }
+    let rest = printable(&note[at..]);
+    writeln!(out, "{}", rest.trim_end_matches('\n'))
+}
+
+fn table(out: &mut impl Write, document: &Document<'_>) -> Result<()> {
+    if document.entities.is_empty() {
+        return Ok(());
+    }
+    let place = |start: usize, end: usize| format!("{start}-{end}");
+    let rows: Vec<_> = document.entities.iter().map(|e| (place(e.start, e.end), e)).collect();
+    let places = rows.iter().map(|(place, _)| place.len()).max().unwrap_or(0).max("place".len());
+    let labels = rows.iter().map(|(_, entity)| entity.label.len()).max().unwrap_or(0).max("label".len());
+    writeln!(out, "\n{:places$}  {:labels$}  score  text", "place", "label")?;
+    for (place, entity) in rows {
+        writeln!(out, "{place:places$}  {:labels$}  {:5.3}  {}", entity.label, entity.score, short(entity.text))?;
+    }
+    Ok(())
+}
+
+/// One line of at most [`WIDTH`] characters.
+fn short(text: &str) -> String {
+    let line = printable(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// A note is data: its control characters must not steer the terminal.
+fn printable(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => Some(c),
+        '\r' => None, // of CRLF
+        c if c.is_control() => Some('\u{fffd}'),
+        c => Some(c),
+    };
+    text.chars().filter_map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\r\nb\tc\u{1b}[31m\u{9b}d\u{7f}é😀"), "a\nb\tc\u{fffd}[31m\u{fffd}d\u{fffd}é😀");
+    }
+
+    #[test]
+    fn the_table_shows_one_line() {
+        assert_eq!(short("chest \r\n  pain"), "chest pain");
+        assert_eq!(short(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
+    }
+}
