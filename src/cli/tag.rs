@@ -130,19 +130,13 @@ struct Note {
 }
 
 /// Reads notes until there is enough work for all threads, does it, writes the results in order, and goes on.
-fn tag_all<B: Backend<Tensor: Send> + Sync>(
-    tagger: &Tagger<B>,
-    arguments: &Arguments,
-    threads: usize,
-) -> Result<ExitCode>
+fn tag_all<B: Backend>(tagger: &Tagger<B>, arguments: &Arguments, threads: usize) -> Result<ExitCode>
 where
     Tagger<B>: Sync,
 {
     let mut out = Output::new(arguments);
     let options = TagOptions { aggregation: arguments.aggregation, ..TagOptions::default() };
-    let (mut waiting, mut windows) = (Vec::new(), 0);
-    let mut code = ExitCode::SUCCESS;
-    let last = arguments.notes.len() - 1;
+    let (mut waiting, mut windows, mut failures) = (Vec::new(), 0, 0);
     for (i, path) in arguments.notes.iter().enumerate() {
         match read(tagger, path, options) {
             Ok(note) => {
@@ -151,32 +145,40 @@ where
             }
             Err(error) => {
                 files::report(&error);
-                code = ExitCode::FAILURE;
+                failures += 1;
             }
         }
-        if i < last && windows < 8 * threads && waiting.len() < 256 {
-            continue;
+        if i + 1 == arguments.notes.len() || windows >= 8 * threads || waiting.len() >= 256 {
+            failures += finish(tagger, std::mem::take(&mut waiting), threads, &mut out)?;
+            windows = 0;
         }
-        let bar = progress_bar(windows);
-        let judged = pool::judge(tagger, waiting.iter().map(|note| &note.job), threads, &bar);
-        bar.finish_and_clear();
-        for (note, judged) in waiting.drain(..).zip(judged) {
-            let Note { name, text, mut job } = note;
-            let finished = judged.and_then(|windows| {
-                windows.into_iter().try_for_each(|window| job.accept(window))?;
-                tagger.finish(job)
-            });
-            match finished {
-                Ok(tagging) => out.write(&name, &text, &tagging)?,
-                Err(error) => {
-                    files::report(&anyhow::Error::new(error).context(name));
-                    code = ExitCode::FAILURE;
-                }
-            }
-        }
-        windows = 0;
     }
-    Ok(code)
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Judges and writes notes; the number of those that failed.
+fn finish<B: Backend>(tagger: &Tagger<B>, notes: Vec<Note>, threads: usize, out: &mut Output) -> Result<usize>
+where
+    Tagger<B>: Sync,
+{
+    let bar = progress_bar(notes.iter().map(|note| note.job.progress().1).sum());
+    let judged = pool::judge(tagger, notes.iter().map(|note| &note.job), threads, &bar);
+    bar.finish_and_clear();
+    let mut failures = 0;
+    for (Note { name, text, mut job }, judged) in notes.into_iter().zip(judged) {
+        let tagging = judged.and_then(|windows| {
+            windows.into_iter().try_for_each(|window| job.accept(window))?;
+            tagger.finish(job)
+        });
+        match tagging {
+            Ok(tagging) => out.write(&name, &text, &tagging)?,
+            Err(error) => {
+                files::report(&anyhow::Error::new(error).context(name));
+                failures += 1;
+            }
+        }
+    }
+    Ok(failures)
 }
 
 fn read<B: Backend>(tagger: &Tagger<B>, path: &PathBuf, options: TagOptions) -> Result<Note> {

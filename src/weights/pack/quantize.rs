@@ -9,55 +9,24 @@ pub(super) struct Quantized {
 /// The largest integer.
 const MAX: f32 = 127.0;
 
-/// The largest scale whose multiples are finite.
-const LARGEST: f32 = f32::MAX / 128.0;
-
-/// Candidate scales as parts of `max / 127`. Clipping the largest values of a row makes all others finer.
-const SHRINK: [f32; 9] = [1.0, 0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.92, 0.9];
-
-/// Chooses for each row of `[rows, columns]` the scale of least squared error.
+/// The largest value of each row of `[rows, columns]` becomes 127. Clipping it so that the others get finer was measured
+/// and left out: on the matrices of MiniLM-L6 the best of nine scales a row took 0.6 % off the error of 1.1 %.
 pub(super) fn quantize(values: &[f32], columns: usize) -> Quantized {
     let mut data = Vec::with_capacity(values.len());
     let mut scales = Vec::with_capacity(values.len() / columns.max(1));
     for row in values.chunks_exact(columns.max(1)) {
-        let scale = best_scale(row);
+        let scale = scale(row);
         scales.push(scale);
-        data.extend(row.iter().map(|&value| integer(value, scale)));
+        data.extend(row.iter().map(|value| (value / scale).round().clamp(-MAX, MAX) as i8));
     }
     Quantized { data, scales }
 }
 
-/// A row of zeros keeps a scale of one: scales are positive.
-fn best_scale(row: &[f32]) -> f32 {
-    let largest = row.iter().fold(0f32, |most, value| most.max(value.abs()));
-    let full = (largest / MAX).min(LARGEST);
-    if !full.is_normal() {
-        return 1.0;
-    }
-    let candidates = SHRINK.iter().map(|shrink| refit(row, full * shrink));
-    let best = candidates.map(|scale| (squared_error(row, scale), scale)).min_by(|a, b| a.0.total_cmp(&b.0));
-    best.map_or(full, |(_, scale)| scale)
-}
-
-/// The best scale for the integers that `scale` gives: `Σ value · integer / Σ integer²`.
-fn refit(row: &[f32], scale: f32) -> f32 {
-    let (mut dot, mut square) = (0f64, 0f64);
-    for &value in row {
-        let integer = f64::from(integer(value, scale));
-        dot += f64::from(value) * integer;
-        square += integer * integer;
-    }
-    let fitted = (dot / square) as f32;
-    if fitted.is_normal() && fitted > 0.0 { fitted.min(LARGEST) } else { scale }
-}
-
-fn integer(value: f32, scale: f32) -> i8 {
-    (value / scale).round().clamp(-MAX, MAX) as i8
-}
-
-fn squared_error(row: &[f32], scale: f32) -> f64 {
-    let error = |&value: &f32| f64::from(value) - f64::from(integer(value, scale)) * f64::from(scale);
-    row.iter().map(|value| error(value).powi(2)).sum()
+/// A row of zeros, or of next to nothing, has a scale of one: scales are positive.
+fn scale(row: &[f32]) -> f32 {
+    // Rounded up, the scale of the largest finite value would give infinity back.
+    let scale = row.iter().fold(0f32, |most, value| most.max(value.abs())).min(f32::MAX * 0.99) / MAX;
+    if scale.is_normal() { scale } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -83,15 +52,15 @@ mod tests {
     }
 
     #[test]
-    fn never_worse_than_the_plain_maximum() {
+    fn no_value_is_further_than_half_a_step() {
         for columns in [1, 2, 3, 26, 384] {
             let values = random(32 * columns, columns as u64);
-            let quantized = quantize(&values, columns);
-            for (row, &scale) in values.chunks_exact(columns).zip(&quantized.scales) {
-                let plain = row.iter().fold(0f32, |most, value| most.max(value.abs())) / MAX;
-                assert!(squared_error(row, scale) <= squared_error(row, plain), "{columns} columns");
+            let Quantized { data, scales } = quantize(&values, columns);
+            for (at, (&value, &integer)) in values.iter().zip(&data).enumerate() {
+                let scale = scales[at / columns];
+                let error = (f64::from(value) - f64::from(integer) * f64::from(scale)).abs();
+                assert!(error <= 0.5001 * f64::from(scale) && integer > i8::MIN, "{columns} columns, {at}");
             }
-            assert!(quantized.data.iter().all(|&value| value > i8::MIN));
         }
     }
 

@@ -11,7 +11,8 @@ fn input() -> Folder {
         values: Values::F32(wave(rows * columns)),
     };
     let tensors = [
-        (Role::Table, stored("embeddings.word_embeddings.weight", 5, 4)),
+        (Role::Table, stored("embeddings.word_embeddings.weight", 20, 4)),
+        (Role::Table, stored("embeddings.token_type_embeddings.weight", 2, 4)),
         (Role::Matrix, stored("encoder.dense.weight", 3, 4)),
         (Role::Vector, stored("encoder.dense.bias", 1, 3)),
         (Role::Matrix, stored("pooler.dense.weight", 4, 4)),
@@ -30,7 +31,8 @@ fn input() -> Folder {
 }
 
 fn load<B: Backend>(backend: &B, root: &Scope<'_>) -> Result<()> {
-    root.pp("bert.embeddings.word_embeddings").table(backend, 5, 4)?;
+    root.pp("bert.embeddings.word_embeddings").table(backend, 20, 4)?;
+    root.pp("bert.embeddings.token_type_embeddings").table(backend, 2, 4)?;
     root.pp("bert.encoder.dense").linear(backend, 3, 4)?;
     root.pp("classifier").linear(backend, 2, 3)?;
     Ok(())
@@ -43,6 +45,8 @@ fn named(name: &str) -> About {
 fn packed(folder: &Folder, about: About, card: Option<&str>) -> Packed {
     pack(folder, about, Says::default(), card.map(|card| card.as_bytes().to_vec()), load).expect("packs")
 }
+
+const KEPT: [&str; 2] = ["bert.embeddings.token_type_embeddings.weight", "classifier.weight"];
 
 #[test]
 fn matrices_become_int8_and_the_rest_stays() {
@@ -59,7 +63,7 @@ fn matrices_become_int8_and_the_rest_stays() {
     assert_eq!(packed.files["config.json"], b"{\n  \"model_type\": \"bert\"\n}\n");
     let folder = Folder::from_files(packed.files).expect("verifies");
     let manifest = folder.manifest().expect("a manifest");
-    assert_eq!(manifest.quantization.as_ref().expect("stated").kept_f32, ["classifier.weight"]);
+    assert_eq!(manifest.quantization.as_ref().expect("stated").kept_f32, KEPT);
     assert!(!manifest.files.contains_key(CARD) && manifest.card.contains_key(CARD));
 }
 
