@@ -9,3 +9,4 @@ mod prune;
 mod readers;
 mod support;
 mod weights;
+mod train;

@@ -4,6 +4,7 @@
 //! error; an error is one line that names the place and never holds note text.
 
 mod files;
+mod finetune;
 mod inspect;
 mod pack;
 mod tag;
@@ -13,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Training takes and returns the same large buffers every step; the system's allocator hands them back each time and
+/// pays for it in page faults.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -27,6 +30,7 @@ Exit codes:
   0  all done
   1  something failed; standard error says what, and the other files were still done
   2  the command line cannot be understood
+  143  a fine-tuning was stopped and left a checkpoint
 
 Nothing leaves this machine: the program opens no connection.";
 
@@ -44,6 +48,8 @@ enum Command {
     Tag(tag::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
     Pack(pack::Arguments),
+    /// Fine-tune a tagger by a recipe
+    Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
     Inspect(inspect::Arguments),
 }
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Tag(arguments) => tag::run(arguments),
         Command::Pack(arguments) => pack::run(arguments),
+        Command::Finetune(arguments) => finetune::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
     };
     match result {

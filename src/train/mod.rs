@@ -1,6 +1,16 @@
 //! Fine-tuning, readers, losses, metrics.
 
 pub mod bootstrap;
+pub mod checkpoint;
+pub mod evaluate;
+pub mod examples;
+pub mod finetune;
+pub mod loss;
 pub mod metrics;
+pub mod model;
+pub mod optimizer;
+pub mod progress;
 pub mod prune;
 pub mod readers;
+pub mod recipe;
+pub mod schedule;

@@ -178,7 +178,10 @@ impl Backend for CandleBackend {
             return composed::embed(&sources).map_err(engine);
         }
         let columns = sources.first().map_or(0, |(table, _)| table.columns());
-        let y = read_all(sources, &mut Vec::new(), &mut |tables| embedding::forward(tables, columns))?;
+        let mut y = vec![0f32; sources.first().map_or(0, |(_, ids)| ids.len()) * columns];
+        for (table, ids) in sources {
+            table.read(|table| embedding::forward(&mut y, table, ids, columns))?;
+        }
         let y = self.tensor(y, columns)?; // [R, H]
         if self.recording() {
             let sources: Vec<_> = sources.iter().map(|(table, ids)| (Arc::clone(table), ids.to_vec())).collect();
@@ -334,22 +337,6 @@ pub fn host<R>(x: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
         return Err(Error::new(ErrorKind::Backend, "the fused kernels take contiguous tensors on the CPU"));
     };
     Ok(read(&storage.as_slice::<f32>().map_err(engine)?[from..to]))
-}
-
-/// Reads several tables at once: each call opens one and passes all on.
-fn read_all<R>(
-    sources: &[(&Arc<Parameter>, &[u32])],
-    open: &mut Vec<(&[f32], &[u32])>,
-    read: &mut dyn FnMut(&[(&[f32], &[u32])]) -> R,
-) -> Result<R> {
-    let Some(((table, ids), rest)) = sources.split_first() else {
-        return Ok(read(open));
-    };
-    table.read(|values| {
-        let mut open = open.clone();
-        open.push((values, ids));
-        read_all(rest, &mut open, read)
-    })?
 }
 
 fn check_ids(sources: &[(&Arc<Parameter>, &[u32])]) -> Result<()> {

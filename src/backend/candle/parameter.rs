@@ -174,10 +174,7 @@ impl Gradient {
     /// `Σ g²`, in `f64`, in a fixed order.
     pub fn squared_norm(&self, columns: usize) -> f64 {
         use rayon::prelude::*;
-        let square = |block: &[f32]| {
-            let sum = super::kernels::vectorised(|| super::kernels::dot(block, block));
-            f64::from(sum)
-        };
+        let square = |block: &[f32]| f64::from(super::kernels::square_sum(block));
         if self.touched.is_empty() {
             let parts: Vec<f64> = self.data.par_chunks(4096).map(square).collect();
             parts.iter().sum()

@@ -58,19 +58,32 @@ impl<'a> Head<'a> {
     fn map(&self, map: &mut [f32], length: usize, scale: f32) {
         let view = ViewMut::new(map, length, length, length);
         product(view, self.q, self.k.t(), scale, Into::Fresh, Threads::One);
-        vectorised(|| map.chunks_exact_mut(length).for_each(softmax));
+        softmax_rows(map, length);
     }
 }
 
-#[inline(always)]
-fn softmax(row: &mut [f32]) {
-    let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max });
-    for x in row.iter_mut() {
-        *x = math::exp(*x - max);
+vectorised! {
+    fn softmax_rows(map: &mut [f32], length: usize) {
+        for row in map.chunks_exact_mut(length) {
+            let max = super::max(row);
+            for x in row.iter_mut() {
+                *x = math::exp(*x - max);
+            }
+            let scale = 1.0 / sum(row);
+            for x in row.iter_mut() {
+                *x *= scale;
+            }
+        }
     }
-    let scale = 1.0 / sum(row);
-    for x in row.iter_mut() {
-        *x *= scale;
+
+    /// `slope` holds the gradient of the map and becomes that of the scores.
+    fn softmax_backward(slope: &mut [f32], map: &[f32], length: usize) {
+        for (slope, map) in slope.chunks_exact_mut(length).zip(map.chunks_exact(length)) {
+            let mean = dot(slope, map);
+            for (s, p) in slope.iter_mut().zip(map) {
+                *s = p * (*s - mean);
+            }
+        }
     }
 }
 
@@ -112,21 +125,10 @@ pub fn backward(grad: &[f32], qkv: &[f32], shape: &Shape) -> Vec<f32> {
             product(block(2), square(map).t(), grad, 1.0, Into::Fresh, Threads::One);
             let view = ViewMut::new(slope, length, length, length);
             product(view, grad, parts.v.t(), 1.0, Into::Fresh, Threads::One);
-            vectorised(|| softmax_backward(slope, map, length));
+            softmax_backward(slope, map, length);
             product(block(0), square(slope), parts.k, scale, Into::Fresh, Threads::One);
             product(block(1), square(slope).t(), parts.q, scale, Into::Fresh, Threads::One);
         },
     );
     out
-}
-
-/// `slope` holds the gradient of the map and becomes that of the scores.
-#[inline(always)]
-fn softmax_backward(slope: &mut [f32], map: &[f32], length: usize) {
-    for (slope, map) in slope.chunks_exact_mut(length).zip(map.chunks_exact(length)) {
-        let mean = dot(slope, map);
-        for (s, p) in slope.iter_mut().zip(map) {
-            *s = p * (*s - mean);
-        }
-    }
 }

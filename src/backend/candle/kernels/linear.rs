@@ -23,23 +23,15 @@ pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, n: usize, k: usi
     match act {
         Activation::None => {
             if let Some(bias) = bias {
-                y.par_chunks_mut(ROWS * n).for_each(|y| vectorised(|| add_bias(y, bias)));
+                y.par_chunks_mut(ROWS * n).for_each(|y| bias_block(y, bias));
             }
             Forward { y, before: None }
         }
         Activation::Gelu => {
             let mut before = y;
             let mut y = vec![0f32; rows * n];
-            y.par_chunks_mut(ROWS * n).zip(before.par_chunks_mut(ROWS * n)).for_each(|(y, before)| {
-                vectorised(|| {
-                    if let Some(bias) = bias {
-                        add_bias(before, bias);
-                    }
-                    for (y, &z) in y.iter_mut().zip(before.iter()) {
-                        *y = math::gelu(z);
-                    }
-                });
-            });
+            let blocks = y.par_chunks_mut(ROWS * n).zip(before.par_chunks_mut(ROWS * n));
+            blocks.for_each(|(y, before)| gelu_block(y, before, bias));
             Forward { y, before: Some(before) }
         }
     }
@@ -54,6 +46,37 @@ fn add_bias(y: &mut [f32], bias: &[f32]) {
     }
 }
 
+vectorised! {
+    fn bias_block(y: &mut [f32], bias: &[f32]) {
+        add_bias(y, bias);
+    }
+
+    fn gelu_block(y: &mut [f32], before: &mut [f32], bias: Option<&[f32]>) {
+        if let Some(bias) = bias {
+            add_bias(before, bias);
+        }
+        for (y, z) in y.iter_mut().zip(before) {
+            *y = math::gelu(*z);
+        }
+    }
+
+    fn column_sums(grad: &[f32], n: usize) -> Vec<f32> {
+        let mut sums = vec![0f32; n];
+        for row in grad.chunks_exact(n) {
+            for (sum, g) in sums.iter_mut().zip(row) {
+                *sum += g;
+            }
+        }
+        sums
+    }
+
+    fn gelu_slope_block(grad: &mut [f32], before: &[f32]) {
+        for (g, z) in grad.iter_mut().zip(before) {
+            *g *= math::gelu_slope(*z);
+        }
+    }
+}
+
 /// Turns the gradient of the result into the gradient of `x · Wᵀ + b`, in place, and adds its column sums to
 /// `bias_grad`.
 pub fn backward_activation(grad: &mut [f32], before: Option<&[f32]>, n: usize, bias_grad: Option<&mut [f32]>) {
@@ -63,30 +86,15 @@ pub fn backward_activation(grad: &mut [f32], before: Option<&[f32]>, n: usize, b
             .par_chunks_mut(block)
             .zip(before.par_chunks(block))
             .map(|(grad, before)| {
-                vectorised(|| {
-                    for (g, &z) in grad.iter_mut().zip(before) {
-                        *g *= math::gelu_slope(z);
-                    }
-                    column_sums(grad, n)
-                })
+                gelu_slope_block(grad, before);
+                column_sums(grad, n)
             })
             .collect(),
-        None => grad.par_chunks(block).map(|grad| vectorised(|| column_sums(grad, n))).collect(),
+        None => grad.par_chunks(block).map(|grad| column_sums(grad, n)).collect(),
     };
     if let Some(bias_grad) = bias_grad {
         add_partials(bias_grad, &partials);
     }
-}
-
-#[inline(always)]
-fn column_sums(grad: &[f32], n: usize) -> Vec<f32> {
-    let mut sums = vec![0f32; n];
-    for row in grad.chunks_exact(n) {
-        for (sum, g) in sums.iter_mut().zip(row) {
-            *sum += g;
-        }
-    }
-    sums
 }
 
 /// Adds `gradᵀ · x` to the weight's gradient `[N, K]`.

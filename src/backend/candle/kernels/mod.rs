@@ -19,13 +19,42 @@ use rayon::prelude::*;
 /// Rows of one piece of work.
 pub(crate) const ROWS: usize = 32;
 
-/// Runs `work` compiled for the widest vectors of this machine.
-#[inline(always)]
-pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+/// Compiles a function three times, for AVX-512, for AVX2 with FMA and for any machine, and calls the widest that this
+/// machine has. What it calls must be inlined, or it stays narrow: hence `#[inline(always)]` below.
+macro_rules! vectorised {
+    ($($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {$(
+        $(#[$doc])*
+        $vis fn $name($($arg: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn portable($($arg: $type),*) $(-> $result)? $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
+                fn avx512($($arg: $type),*) $(-> $result)? { portable($($arg),*) }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $type),*) $(-> $result)? { portable($($arg),*) }
+                if $crate::backend::candle::kernels::has_avx512() {
+                    // Safety: this machine has the instructions.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                    // Safety: this machine has the instructions.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            portable($($arg),*)
+        }
+    )*};
+}
+pub(crate) use vectorised;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx512() -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") && has!("fma")
 }
 
-/// `Σ x`, in eight interleaved sums so that it vectorises.
+/// `Σ x`, in interleaved sums so that it vectorises.
 #[inline(always)]
 pub(crate) fn sum(x: &[f32]) -> f32 {
     let mut lanes = [0f32; 16];
@@ -53,15 +82,36 @@ pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// The largest element, in interleaved lanes so that it vectorises.
+#[inline(always)]
+pub(crate) fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let chunks = x.chunks_exact(16);
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = if *value > *lane { *value } else { *lane };
+        }
+    }
+    lanes.into_iter().fold(rest, f32::max)
+}
+
 /// `y += x`, on all threads when it is long.
 pub(crate) fn add_assign(y: &mut [f32], x: &[f32]) {
-    y.par_chunks_mut(1 << 15).zip(x.par_chunks(1 << 15)).for_each(|(y, x)| {
-        vectorised(|| {
-            for (y, x) in y.iter_mut().zip(x) {
-                *y += x;
-            }
-        });
-    });
+    y.par_chunks_mut(1 << 15).zip(x.par_chunks(1 << 15)).for_each(|(y, x)| add_block(y, x));
+}
+
+vectorised! {
+    fn add_block(y: &mut [f32], x: &[f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y += x;
+        }
+    }
+
+    /// `Σ x²`.
+    pub(crate) fn square_sum(x: &[f32]) -> f32 {
+        dot(x, x)
+    }
 }
 
 /// Adds the partial sums of all row blocks, in order, to `total`.

@@ -21,43 +21,60 @@ pub fn forward(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32]
     let (mut y, mut normalised, mut rstd) = (vec![0f32; x.len()], vec![0f32; x.len()], vec![0f32; rows]);
     let blocks = y.par_chunks_mut(ROWS * h).zip(normalised.par_chunks_mut(ROWS * h)).zip(rstd.par_chunks_mut(ROWS));
     blocks.enumerate().for_each(|(block, ((y, normalised), rstd))| {
-        let from = block * ROWS * h;
-        let x = &x[from..from + y.len()];
-        let residual = residual.map(|residual| &residual[from..from + y.len()]);
-        vectorised(|| {
-            for (row, rstd) in rstd.iter_mut().enumerate() {
-                let at = row * h..(row + 1) * h;
-                let out = &mut normalised[at.clone()];
-                match residual {
-                    Some(residual) => {
-                        for ((out, x), r) in out.iter_mut().zip(&x[at.clone()]).zip(&residual[at.clone()]) {
-                            *out = x + r;
-                        }
-                    }
-                    None => out.copy_from_slice(&x[at.clone()]),
-                }
-                *rstd = normalise(out, eps);
-                for (((y, n), w), b) in y[at].iter_mut().zip(out.iter()).zip(weight).zip(bias) {
-                    *y = n.mul_add(*w, *b);
-                }
-            }
-        });
+        let here = block * ROWS * h..block * ROWS * h + y.len();
+        normalised.copy_from_slice(&x[here.clone()]);
+        if let Some(residual) = residual {
+            super::add_block(normalised, &residual[here]);
+        }
+        forward_block(y, normalised, rstd, weight, bias, eps);
     });
     Forward { y, normalised, rstd }
 }
 
-/// Normalises one row in place and returns one over its standard deviation.
-#[inline(always)]
-fn normalise(row: &mut [f32], eps: f32) -> f32 {
-    let mean = sum(row) / row.len() as f32;
-    for value in row.iter_mut() {
-        *value -= mean;
+vectorised! {
+    /// `normalised` holds the rows as they are and leaves them normalised.
+    fn forward_block(
+        y: &mut [f32],
+        normalised: &mut [f32],
+        rstd: &mut [f32],
+        weight: &[f32],
+        bias: &[f32],
+        eps: f32,
+    ) {
+        let h = weight.len();
+        for ((y, row), rstd) in y.chunks_exact_mut(h).zip(normalised.chunks_exact_mut(h)).zip(rstd) {
+            let mean = sum(row) / h as f32;
+            for value in row.iter_mut() {
+                *value -= mean;
+            }
+            *rstd = 1.0 / (dot(row, row) / h as f32 + eps).sqrt();
+            for (((y, value), w), b) in y.iter_mut().zip(row).zip(weight).zip(bias) {
+                *value *= *rstd;
+                *y = value.mul_add(*w, *b);
+            }
+        }
     }
-    let rstd = 1.0 / (dot(row, row) / row.len() as f32 + eps).sqrt();
-    for value in row.iter_mut() {
-        *value *= rstd;
+
+    /// One block of rows; returns its part of the gradients of scale and shift.
+    fn backward_block(grad: &mut [f32], normalised: &[f32], rstd: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let h = weight.len();
+        let (mut weight_grad, mut bias_grad) = (vec![0f32; h], vec![0f32; h]);
+        for ((grad, normalised), rstd) in grad.chunks_exact_mut(h).zip(normalised.chunks_exact(h)).zip(rstd) {
+            for (((w, b), g), n) in weight_grad.iter_mut().zip(&mut bias_grad).zip(grad.iter()).zip(normalised) {
+                *w = g.mul_add(*n, *w);
+                *b += g;
+            }
+            for (g, w) in grad.iter_mut().zip(weight) {
+                *g *= w;
+            }
+            let mean = sum(grad) / h as f32;
+            let slope = dot(grad, normalised) / h as f32;
+            for (g, n) in grad.iter_mut().zip(normalised) {
+                *g = (*g - mean - n * slope) * rstd;
+            }
+        }
+        (weight_grad, bias_grad)
     }
-    rstd
 }
 
 /// Turns the gradient of `y` into the gradient of `x + residual`, in place, and adds to the gradients of scale and
@@ -72,29 +89,8 @@ pub fn backward(
 ) {
     let h = weight.len();
     let blocks = grad.par_chunks_mut(ROWS * h).zip(normalised.par_chunks(ROWS * h)).zip(rstd.par_chunks(ROWS));
-    let (weights, biases): (Vec<_>, Vec<_>) = blocks
-        .map(|((grad, normalised), rstd)| vectorised(|| backward_block(grad, normalised, rstd, weight)))
-        .collect();
+    let (weights, biases): (Vec<_>, Vec<_>) =
+        blocks.map(|((grad, normalised), rstd)| backward_block(grad, normalised, rstd, weight)).collect();
     add_partials(weight_grad, &weights);
     add_partials(bias_grad, &biases);
-}
-
-/// One block of rows; returns its part of the gradients of scale and shift.
-#[inline(always)]
-fn backward_block(grad: &mut [f32], normalised: &[f32], rstd: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let h = weight.len();
-    let (mut weight_grad, mut bias_grad) = (vec![0f32; h], vec![0f32; h]);
-    for ((grad, normalised), rstd) in grad.chunks_exact_mut(h).zip(normalised.chunks_exact(h)).zip(rstd) {
-        for i in 0..h {
-            weight_grad[i] = grad[i].mul_add(normalised[i], weight_grad[i]);
-            bias_grad[i] += grad[i];
-            grad[i] *= weight[i];
-        }
-        let mean = sum(grad) / h as f32;
-        let slope = dot(grad, normalised) / h as f32;
-        for (g, n) in grad.iter_mut().zip(normalised) {
-            *g = (*g - mean - n * slope) * rstd;
-        }
-    }
-    (weight_grad, bias_grad)
 }

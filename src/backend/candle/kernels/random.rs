@@ -71,15 +71,18 @@ pub fn dropout(x: &[f32], p: f32, stream: Stream) -> Vec<f32> {
     let scale = 1.0 / (1.0 - p);
     let mut y = vec![0f32; x.len()];
     y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).enumerate().for_each(|(block, (y, x))| {
-        let first = (block * BLOCK) as u32;
-        vectorised(|| {
-            for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
-                let keep = stream.bits(first.wrapping_add(i as u32)) >= threshold;
-                *y = if keep { x * scale } else { 0.0 };
-            }
-        });
+        dropout_block(y, x, (block * BLOCK) as u32, threshold, scale, stream);
     });
     y
+}
+
+vectorised! {
+    fn dropout_block(y: &mut [f32], x: &[f32], first: u32, threshold: u32, scale: f32, stream: Stream) {
+        for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
+            let keep = stream.bits(first.wrapping_add(i as u32)) >= threshold;
+            *y = if keep { x * scale } else { 0.0 };
+        }
+    }
 }
 
 #[cfg(test)]

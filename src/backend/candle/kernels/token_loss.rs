@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{ROWS, vectorised};
+use super::ROWS;
 
 /// The loss and its gradient.
 pub struct TokenLoss {
@@ -28,7 +28,7 @@ pub fn token_loss(logits: &[f32], n: usize, allowed: &[u32], weight: &[f32], nor
                 let r = block * ROWS + row;
                 if allowed[r] != 0 && weight[r] != 0.0 {
                     let scale = f64::from(weight[r]) / norm;
-                    loss += scale * vectorised(|| row_loss(&logits[r * n..(r + 1) * n], allowed[r], scale, grad));
+                    loss += scale * row_loss(&logits[r * n..(r + 1) * n], allowed[r], scale, grad);
                 }
             }
             loss
@@ -38,7 +38,6 @@ pub fn token_loss(logits: &[f32], n: usize, allowed: &[u32], weight: &[f32], nor
 }
 
 /// One row in `f64`: its loss, and `scale · (softmax(all) − softmax(allowed))` as its gradient.
-#[inline(always)]
 fn row_loss(logits: &[f32], allowed: u32, scale: f64, grad: &mut [f32]) -> f64 {
     let may = |label: usize| allowed >> label & 1 == 1;
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

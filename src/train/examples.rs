@@ -1,0 +1,296 @@
+//! Documents become rows with what is known about each, and rows become the windows of a step.
+//!
+//! All documents of an epoch are shuffled and joined into one stream with `[SEP]` between them; the stream is cut into
+//! windows at word borders, at another place each epoch. Windows are so of equal length without padding, a word is seen
+//! with ever other neighbours at the edges, and everything is a function of the seed and the epoch.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::loss::Targets;
+use super::readers::{DataSet, Document, Gold};
+use crate::backend::candle::kernels::random::Stream;
+use crate::error::{Error, ErrorKind, Result};
+use crate::models::Batch;
+use crate::text::{Encoding, Tokenizer};
+
+/// A document as the trainer sees it. Holds ids, so it is not for printing.
+pub struct Example {
+    input_ids: Vec<u32>,
+    allowed: Vec<u32>,
+    /// Whether a piece begins a word.
+    begins: Vec<bool>,
+}
+
+/// The tags `O`, `B-X`, `I-X` of a model, as bits.
+pub struct Tags {
+    index: BTreeMap<String, usize>,
+    types: Vec<String>,
+}
+
+impl Tags {
+    /// From the labels of the model in the order of its logits.
+    ///
+    /// # Errors
+    /// When `O` is missing, a tag is neither `B-` nor `I-`, one of the two is missing, or there are more than 31.
+    pub fn new(labels: &[String]) -> Result<Self> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Input, message).at("labels"));
+        if labels.len() > 31 {
+            return refuse(format!("expected at most 31, found {}", labels.len()));
+        }
+        let index: BTreeMap<_, _> = labels.iter().enumerate().map(|(i, label)| (label.clone(), i)).collect();
+        if !index.contains_key("O") || index.len() != labels.len() {
+            return refuse("expected \"O\" and no label twice".into());
+        }
+        let types: Vec<_> = labels.iter().filter_map(|label| label.strip_prefix("B-").map(str::to_owned)).collect();
+        if let Some(missing) = types.iter().find(|kind| !index.contains_key(&format!("I-{kind}"))) {
+            return refuse(format!("\"B-{missing}\" without \"I-{missing}\""));
+        }
+        if labels.len() != 2 * types.len() + 1 {
+            return refuse("expected \"O\" and pairs of \"B-X\" and \"I-X\"".into());
+        }
+        Ok(Self { index, types })
+    }
+
+    /// The number of tags.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Never: there is always `O`.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    fn bit(&self, tag: &str) -> Result<u32> {
+        let unknown = || Error::new(ErrorKind::Data, format!("the model has no label {tag:?}"));
+        Ok(1 << self.index.get(tag).ok_or_else(unknown)?)
+    }
+
+    /// The tags that a piece of a gold span may have. A span whose alternatives include `O` may also be nothing.
+    fn of(&self, gold: &Gold, prefix: char) -> Result<u32> {
+        gold.labels.iter().try_fold(0, |bits, label| {
+            Ok(bits | if label == "O" { self.bit("O")? } else { self.bit(&format!("{prefix}-{label}"))? })
+        })
+    }
+
+    /// What a piece outside all spans may be: nothing, or one of the types that the set does not mark.
+    fn outside(&self, set: &DataSet) -> Result<u32> {
+        let open = self.types.iter().filter(|kind| !set.marks(kind));
+        open.flat_map(|kind| [format!("B-{kind}"), format!("I-{kind}")])
+            .try_fold(self.bit("O")?, |bits, tag| Ok(bits | self.bit(&tag)?))
+    }
+}
+
+/// What the pieces of a word are taught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pieces {
+    /// All have the tag of their word, so that a word may be read off the mean of its pieces.
+    #[default]
+    Word,
+    /// Those after the first continue the entity.
+    Inside,
+    /// Only the first is judged.
+    First,
+}
+
+impl Example {
+    /// Reads off what is known about each piece.
+    ///
+    /// # Errors
+    /// When the document has a label that the model lacks.
+    pub fn new(document: &Document, set: &DataSet, tokenizer: &Tokenizer, tags: &Tags, pieces: Pieces) -> Result<Self> {
+        let encoding = tokenizer.encode(&document.text);
+        let outside = tags.outside(set)?;
+        let mut allowed = vec![0; encoding.input_ids.len()];
+        let mut begins = vec![false; encoding.input_ids.len()];
+        let mut inside: Option<usize> = None;
+        for word in encoding.words.iter().filter(|word| !word.is_empty()) {
+            let span = document.spans.iter().position(|gold| overlap(&gold.range, &bytes(&encoding, word)));
+            let (first, rest) = match span {
+                Some(span) => {
+                    let gold = &document.spans[span];
+                    let first = if inside == Some(span) { 'I' } else { 'B' };
+                    (tags.of(gold, first)?, tags.of(gold, 'I')?)
+                }
+                None => (outside, outside),
+            };
+            inside = span;
+            begins[word.start] = true;
+            allowed[word.start] = first;
+            allowed[word.start + 1..word.end].fill(match pieces {
+                Pieces::Word => first,
+                Pieces::Inside => rest,
+                Pieces::First => 0,
+            });
+        }
+        Ok(Self { input_ids: encoding.input_ids, allowed, begins })
+    }
+
+    /// The one tag that each word may have, in order; nothing for a word of which more is open.
+    pub fn word_tags(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        let first = self.allowed.iter().zip(&self.begins).filter(|(_, begins)| **begins);
+        first.map(|(bits, _)| (bits.count_ones() == 1).then_some(bits.trailing_zeros() as usize))
+    }
+
+    /// Pieces.
+    pub fn len(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// Whether there is no piece.
+    pub fn is_empty(&self) -> bool {
+        self.input_ids.is_empty()
+    }
+}
+
+fn bytes(encoding: &Encoding, word: &Range<usize>) -> Range<usize> {
+    encoding.offsets[word.start].start..encoding.offsets[word.end - 1].end
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// One sequence of a step.
+pub struct Window {
+    input_ids: Vec<u32>,
+    targets: Targets,
+}
+
+/// What a training step eats.
+pub struct Step {
+    /// The rows.
+    pub batch: Batch,
+    /// What is known about them.
+    pub targets: Targets,
+}
+
+/// How well tags follow each other: `factor · (log p(after | before) − log p(after))`, `[N, N]`, over neighbouring words
+/// whose tags are known, each pair counted half a time more than it occurs.
+pub fn transitions<'a>(examples: impl Iterator<Item = &'a Example>, n: usize, factor: f32) -> Vec<f32> {
+    let mut counts = vec![0.5f64; n * n];
+    for example in examples {
+        let mut before = None;
+        for tag in example.word_tags() {
+            if let (Some(before), Some(tag)) = (before, tag) {
+                counts[before * n + tag] += 1.0;
+            }
+            before = tag;
+        }
+    }
+    let total: f64 = counts.iter().sum();
+    let after: Vec<f64> = (0..n).map(|tag| counts.iter().skip(tag).step_by(n).sum::<f64>() / total).collect();
+    let score = |before: usize, tag: usize| {
+        let row: f64 = counts[before * n..(before + 1) * n].iter().sum();
+        factor * ((counts[before * n + tag] / row).ln() - after[tag].ln()) as f32
+    };
+    (0..n * n).map(|at| score(at / n, at % n)).collect()
+}
+
+/// How an epoch is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// The most rows of a window, special tokens included.
+    pub max_length: usize,
+    /// The rows of a step, about.
+    pub batch_tokens: usize,
+    /// `[CLS]`.
+    pub cls_id: u32,
+    /// `[SEP]`.
+    pub sep_id: u32,
+}
+
+/// The windows of one epoch over examples, each taken as often as its share says (a part of one by chance) and counting
+/// as much as its weight says.
+pub fn windows(examples: &[(&Example, f64, f32)], cut: &Cut, stream: Stream) -> Vec<Window> {
+    let mut chosen: Vec<(&Example, f32)> = Vec::new();
+    for (i, (example, share, weight)) in examples.iter().enumerate() {
+        let extra = f64::from(stream.uniform((1 << 30) + i as u32)) < share.fract();
+        let times = share.trunc() as usize + usize::from(extra);
+        chosen.extend(std::iter::repeat_n((*example, *weight), times));
+    }
+    stream.shuffle(&mut chosen);
+    let mut rows = Rows::default();
+    for (example, weight) in chosen.iter().filter(|(example, _)| !example.is_empty()) {
+        rows.push(example, *weight, cut.sep_id);
+    }
+    rows.cut(cut, stream)
+}
+
+/// The stream of an epoch.
+#[derive(Default)]
+struct Rows {
+    input_ids: Vec<u32>,
+    allowed: Vec<u32>,
+    weight: Vec<f32>,
+    begins: Vec<bool>,
+}
+
+impl Rows {
+    fn push(&mut self, example: &Example, weight: f32, sep_id: u32) {
+        self.input_ids.extend(&example.input_ids);
+        self.input_ids.push(sep_id);
+        self.allowed.extend(&example.allowed);
+        self.allowed.push(0);
+        self.begins.extend(&example.begins);
+        self.begins.push(true);
+        self.weight.resize(self.input_ids.len(), weight);
+    }
+
+    /// Cuts at word borders, the first window shorter by chance.
+    fn cut(&self, cut: &Cut, stream: Stream) -> Vec<Window> {
+        let inner = cut.max_length - 2;
+        let mut windows = Vec::new();
+        let mut from = 0;
+        let mut room = 1 + stream.below(1 << 29, inner);
+        while from < self.input_ids.len() {
+            let mut to = (from + room).min(self.input_ids.len());
+            while to < self.input_ids.len() && to > from + 1 && !self.begins[to] {
+                to -= 1;
+            }
+            windows.push(self.window(from..to, cut));
+            (from, room) = (to, inner);
+        }
+        windows
+    }
+
+    fn window(&self, rows: Range<usize>, cut: &Cut) -> Window {
+        let framed = |inner: &[u32], first, last| [&[first], inner, &[last]].concat();
+        let weight = [&[0.0], &self.weight[rows.clone()], &[0.0]].concat();
+        Window {
+            input_ids: framed(&self.input_ids[rows.clone()], cut.cls_id, cut.sep_id),
+            targets: Targets { allowed: framed(&self.allowed[rows], 0, 0), weight },
+        }
+    }
+}
+
+/// The steps of one epoch: shuffled windows, filled up to `batch_tokens`.
+pub fn steps(mut windows: Vec<Window>, cut: &Cut, stream: Stream) -> Vec<Step> {
+    stream.shuffle(&mut windows);
+    let (mut steps, mut open, mut rows) = (Vec::new(), Vec::new(), 0);
+    for window in windows {
+        rows += window.input_ids.len();
+        open.push(window);
+        if rows + cut.max_length / 2 > cut.batch_tokens {
+            steps.push(pack(&open));
+            (open, rows) = (Vec::new(), 0);
+        }
+    }
+    // What is left over makes a step of its own unless it is so small that it would be noise.
+    if rows * 2 > cut.batch_tokens || (steps.is_empty() && rows > 0) {
+        steps.push(pack(&open));
+    }
+    steps
+}
+
+fn pack(windows: &[Window]) -> Step {
+    let batch = Batch::new(windows.iter().map(|window| &window.input_ids[..]));
+    let mut targets = Targets::default();
+    for window in windows {
+        targets.allowed.extend(&window.targets.allowed);
+        targets.weight.extend(&window.targets.weight);
+    }
+    Step { batch, targets }
+}

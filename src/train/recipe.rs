@@ -1,0 +1,376 @@
+//! A recipe: everything that decides what a run makes, in one TOML file.
+//!
+//! ```toml
+//! name = "six-types"
+//! seed = 1
+//!
+//! [model]
+//! base = "all-MiniLM-L6-v2"        # a Hugging Face folder with a BERT encoder
+//! types = ["PROBLEM", "TEST"]      # labels O, B-PROBLEM, I-PROBLEM, B-TEST, I-TEST
+//!
+//! [data.maccrobat]
+//! format = "brat"
+//! path = "maccrobat2020"
+//! split = "train"
+//! map = { Sign_symptom = "PROBLEM" }
+//!
+//! [dev.maccrobat]                  # what the best is chosen by
+//! format = "brat"
+//! path = "maccrobat2020"
+//! split = "dev"
+//!
+//! [train]                          # defaults of every stage
+//! lr = 3e-4
+//! epochs = 8
+//!
+//! [[stage]]                        # without one there is one stage on all of [data]
+//! name = "fit"
+//! sets = { maccrobat = 1.0 }       # how often an epoch sees each document
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::examples::Pieces;
+use super::optimizer::Settings;
+use super::readers::DataSet;
+use super::schedule::Schedule;
+use crate::error::{Error, ErrorKind, Result};
+
+/// See the module.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the model will be called.
+    pub name: String,
+    /// Of everything random.
+    pub seed: u64,
+    /// What is trained.
+    pub model: Model,
+    /// The sets that train, by the name that stages use.
+    pub data: BTreeMap<String, DataSet>,
+    /// The sets that choose the best.
+    #[serde(default)]
+    pub dev: BTreeMap<String, DataSet>,
+    /// How windows are cut.
+    #[serde(default)]
+    pub window: WindowTable,
+    /// How a score is taken.
+    #[serde(default)]
+    pub evaluate: Evaluate,
+    /// Defaults of every stage.
+    #[serde(default)]
+    pub train: Train,
+    /// One after the other.
+    #[serde(default, rename = "stage")]
+    pub stages: Vec<StageTable>,
+}
+
+/// `[model]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// A Hugging Face folder, relative to where the command runs; the command line can name another.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// Entity types in the order of the labels.
+    pub types: Vec<String>,
+}
+
+/// `[window]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WindowTable {
+    /// Rows of a training window, special tokens included.
+    pub max_length: usize,
+    /// What the pieces of a word are taught.
+    pub pieces: Pieces,
+}
+
+impl Default for WindowTable {
+    fn default() -> Self {
+        Self { max_length: 128, pieces: Pieces::Word }
+    }
+}
+
+/// `[evaluate]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluate {
+    /// Rows of a window, special tokens included.
+    pub max_length: usize,
+    /// The least overlap of two windows, in pieces.
+    pub stride: usize,
+    /// Scores in each stage, evenly spread; the last is at its end.
+    pub times: u64,
+    /// How much it counts, when a sequence of labels is chosen, how well they follow each other in the sets that mark
+    /// all types; 0: not at all.
+    pub transitions: f32,
+}
+
+impl Default for Evaluate {
+    fn default() -> Self {
+        Self { max_length: 256, stride: 64, times: 4, transitions: 0.2 }
+    }
+}
+
+/// `[train]`: what a stage does not say itself.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// The highest learning rate.
+    pub lr: f64,
+    /// Of the head; absent: `lr`.
+    pub head_lr: Option<f64>,
+    /// The factor on the learning rate from each layer to the one below.
+    pub layer_decay: f64,
+    /// How often all windows are seen.
+    pub epochs: f64,
+    /// Rows of a step, about.
+    pub batch_tokens: usize,
+    /// The share of steps over which the learning rate rises.
+    pub warmup: f64,
+    /// What follows.
+    pub schedule: Schedule,
+    /// Of matrices and tables.
+    pub weight_decay: f64,
+    /// Decay of the mean of gradients.
+    pub beta1: f64,
+    /// Decay of the mean of their squares.
+    pub beta2: f64,
+    /// Added to the root of the squares.
+    pub eps: f64,
+    /// The most that the norm of all gradients may be.
+    pub clip: f64,
+    /// Of hidden states.
+    pub dropout: f32,
+    /// Decay of the moving average of the weights, which is what is scored and saved; 0: none.
+    pub ema: f64,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            lr: 3e-4,
+            head_lr: None,
+            layer_decay: 1.0,
+            epochs: 8.0,
+            batch_tokens: 1024,
+            warmup: 0.1,
+            schedule: Schedule::Linear,
+            weight_decay: 0.01,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            clip: 1.0,
+            dropout: 0.1,
+            ema: 0.0,
+        }
+    }
+}
+
+/// One `[[stage]]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageTable {
+    /// For the log.
+    pub name: String,
+    /// How often an epoch sees each document of a set; a set that is not named is not seen. Absent: all sets once.
+    pub sets: Option<BTreeMap<String, f64>>,
+    /// How much a row of a set counts beside others; 1 for a set that is not named.
+    #[serde(default)]
+    pub weights: BTreeMap<String, f32>,
+    /// In place of `[train]`'s.
+    pub lr: Option<f64>,
+    /// In place of `[train]`'s.
+    pub head_lr: Option<f64>,
+    /// In place of `[train]`'s.
+    pub layer_decay: Option<f64>,
+    /// In place of `[train]`'s.
+    pub epochs: Option<f64>,
+    /// In place of `[train]`'s.
+    pub batch_tokens: Option<usize>,
+    /// In place of `[train]`'s.
+    pub warmup: Option<f64>,
+    /// In place of `[train]`'s.
+    pub schedule: Option<Schedule>,
+    /// In place of `[train]`'s.
+    pub ema: Option<f64>,
+    /// In place of `[evaluate]`'s.
+    pub evaluations: Option<u64>,
+}
+
+/// A stage with nothing left open.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// For the log.
+    pub name: String,
+    /// How often an epoch sees each document of a set.
+    pub sets: BTreeMap<String, f64>,
+    /// How much a row of a set counts.
+    pub weights: BTreeMap<String, f32>,
+    /// Scores, evenly spread.
+    pub evaluations: u64,
+    /// The rest.
+    pub train: Train,
+}
+
+impl Recipe {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] that names the key, and for a key that is not known the line.
+    pub fn parse(text: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text)
+            .map_err(|e| Error::new(ErrorKind::Input, e.to_string().trim_end().to_owned()).at("recipe"))?;
+        recipe.check().map_err(|e| e.at("recipe"))?;
+        Ok(recipe)
+    }
+
+    /// The labels in the order of the logits: `O`, then `B-` and `I-` of each type.
+    pub fn labels(&self) -> Vec<String> {
+        let pairs = self.model.types.iter().flat_map(|kind| [format!("B-{kind}"), format!("I-{kind}")]);
+        std::iter::once("O".to_owned()).chain(pairs).collect()
+    }
+
+    /// The stages with the defaults filled in.
+    pub fn stages(&self) -> Vec<Stage> {
+        let only = [StageTable { name: "train".into(), ..StageTable::default() }];
+        let tables = if self.stages.is_empty() { &only[..] } else { &self.stages };
+        tables.iter().map(|table| self.stage(table)).collect()
+    }
+
+    fn stage(&self, table: &StageTable) -> Stage {
+        let d = self.train;
+        let train = Train {
+            lr: table.lr.unwrap_or(d.lr),
+            head_lr: table.head_lr.or(d.head_lr),
+            layer_decay: table.layer_decay.unwrap_or(d.layer_decay),
+            epochs: table.epochs.unwrap_or(d.epochs),
+            batch_tokens: table.batch_tokens.unwrap_or(d.batch_tokens),
+            warmup: table.warmup.unwrap_or(d.warmup),
+            schedule: table.schedule.unwrap_or(d.schedule),
+            ema: table.ema.unwrap_or(d.ema),
+            ..d
+        };
+        let all = || self.data.keys().map(|name| (name.clone(), 1.0)).collect();
+        Stage {
+            name: table.name.clone(),
+            sets: table.sets.clone().unwrap_or_else(all),
+            weights: table.weights.clone(),
+            evaluations: table.evaluations.unwrap_or(self.evaluate.times),
+            train,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut types = self.model.types.clone();
+        types.sort_unstable();
+        types.dedup();
+        require(types.len() == self.model.types.len(), "model.types", "to differ from each other")?;
+        require((1..=15).contains(&types.len()), "model.types", "between 1 and 15 types")?;
+        require(!self.data.is_empty(), "data", "at least one set")?;
+        require((3..=4096).contains(&self.window.max_length), "window.max_length", "between 3 and 4096")?;
+        require((3..=4096).contains(&self.evaluate.max_length), "evaluate.max_length", "between 3 and 4096")?;
+        require(self.evaluate.stride < self.evaluate.max_length - 2, "evaluate.stride", "below max_length - 2")?;
+        for (name, set) in self.data.iter().chain(&self.dev) {
+            let named = set.map.values().flat_map(|target| target.labels()).chain(set.annotates.iter().flatten());
+            let known = |label: &&String| *label != "O" && !self.model.types.contains(label);
+            if let Some(label) = named.into_iter().find(known) {
+                let message = format!("data.{name}: {label:?} is not one of model.types");
+                return Err(Error::new(ErrorKind::Input, message));
+            }
+        }
+        self.stages().iter().try_for_each(|stage| self.check_stage(stage))
+    }
+
+    fn check_stage(&self, stage: &Stage) -> Result<()> {
+        let Train { lr, epochs, warmup, clip, dropout, ema, layer_decay, batch_tokens, .. } = stage.train;
+        let place = |key: &str| format!("stage {:?}: {key}", stage.name);
+        require(lr > 0.0 && lr < 1.0, &place("lr"), "between 0 and 1")?;
+        require(epochs > 0.0 && epochs <= 1e4, &place("epochs"), "above 0")?;
+        require((0.0..1.0).contains(&warmup), &place("warmup"), "a share below 1")?;
+        require(clip > 0.0, &place("clip"), "above 0")?;
+        require((0.0..1.0).contains(&dropout), &place("dropout"), "a share below 1")?;
+        require((0.0..1.0).contains(&ema), &place("ema"), "below 1")?;
+        require(layer_decay > 0.0 && layer_decay <= 1.0, &place("layer_decay"), "above 0, at most 1")?;
+        require(batch_tokens >= self.window.max_length, &place("batch_tokens"), "at least window.max_length")?;
+        for name in stage.sets.keys().chain(stage.weights.keys()) {
+            require(self.data.contains_key(name), &place(&format!("{name:?}")), "one of the sets of [data]")?;
+        }
+        require(stage.sets.values().any(|share| *share > 0.0), &place("sets"), "a set with a share above 0")?;
+        require(stage.sets.values().all(|share| *share >= 0.0), &place("sets"), "no share below 0")
+    }
+}
+
+impl Train {
+    /// What the optimizer wants to know.
+    pub fn settings(&self) -> Settings {
+        let Self { beta1, beta2, eps, weight_decay, clip, ema, .. } = *self;
+        Settings { beta1, beta2, eps, weight_decay, clip, ema }
+    }
+}
+
+fn require(holds: bool, key: &str, expected: &str) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Input, format!("{key}: expected {expected}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        name = "test"
+        seed = 1
+        [model]
+        types = ["A", "B"]
+        [data.one]
+        format = "brat"
+        path = "one"
+        map = { X = "A", Y = ["A", "O"] }
+        annotates = ["A"]
+        [data.two]
+        format = "conll"
+        path = "two"
+        [train]
+        lr = 1e-3
+        [[stage]]
+        name = "first"
+        sets = { two = 0.5 }
+        epochs = 1
+        [[stage]]
+        name = "second"
+        lr = 1e-4
+    "#;
+
+    #[test]
+    fn stages_fill_in_the_defaults() {
+        let recipe = Recipe::parse(GOOD).unwrap();
+        assert_eq!(recipe.labels(), ["O", "B-A", "I-A", "B-B", "I-B"]);
+        let stages = recipe.stages();
+        assert_eq!((stages[0].train.lr, stages[0].train.epochs, stages[0].sets.len()), (1e-3, 1.0, 1));
+        assert_eq!((stages[1].train.lr, stages[1].train.epochs, stages[1].sets.len()), (1e-4, 8.0, 2));
+    }
+
+    #[test]
+    fn a_broken_recipe_names_the_key() {
+        let cases = [
+            ("seed = 1", "seed = \"x\"", "seed"),
+            ("lr = 1e-3", "lear = 1e-3", "lear"),
+            ("lr = 1e-3", "lr = 0", "stage \"first\": lr: expected between 0 and 1"),
+            ("sets = { two", "sets = { three", "\"three\": expected one of the sets of [data]"),
+            ("\"A\", \"O\"]", "\"C\"]", "data.one: \"C\" is not one of model.types"),
+            ("types = [\"A\", \"B\"]", "types = [\"A\", \"A\"]", "model.types: expected to differ"),
+            ("types = [\"A\", \"B\"]", "", "types"),
+            ("[train]", "[train]\nwarmup = 1.0", "warmup: expected a share below 1"),
+        ];
+        for (from, to, expected) in cases {
+            let error = Recipe::parse(&GOOD.replace(from, to)).expect_err(to).to_string();
+            assert!(error.starts_with("recipe: ") && error.contains(expected), "{to}: {error}");
+        }
+    }
+}
