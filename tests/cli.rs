@@ -73,7 +73,14 @@ fn check_places(document: &Value, note: &str) {
 
 #[test]
 fn help_version_and_usage() {
-    for subcommand in [&["--help"][..], &["tag", "--help"], &["pack", "--help"], &["inspect", "--help"]] {
+    for subcommand in [
+        &["--help"][..],
+        &["tag", "--help"],
+        &["pack", "--help"],
+        &["inspect", "--help"],
+        &["eval", "--help"],
+        &["prune", "--help"],
+    ] {
         let output = clinlite(subcommand).output().expect("starts");
         assert_eq!(output.status.code(), Some(0), "{subcommand:?}");
         assert!(stdout(&output).contains("Usage: clinlite"), "{subcommand:?}");

@@ -3,6 +3,7 @@
 mod architecture;
 mod backends;
 mod cli;
+mod eval;
 mod metrics;
 mod parity;
 mod prune;

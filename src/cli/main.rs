@@ -3,10 +3,12 @@
 //! One file a subcommand, each with `Arguments` and `run`. Results go to standard output, everything else to standard
 //! error; an error is one line that names the place and never holds note text.
 
+mod eval;
 mod files;
 mod finetune;
 mod inspect;
 mod pack;
+mod prune;
 mod tag;
 
 use std::io;
@@ -46,6 +48,10 @@ struct Cli {
 enum Command {
     /// Find entities in notes
     Tag(tag::Arguments),
+    /// Score a model on annotated text
+    Eval(eval::Arguments),
+    /// Leave out the word pieces that a kind of text does not need
+    Prune(prune::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
     Pack(pack::Arguments),
     /// Fine-tune a tagger by a recipe
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     let result = match Cli::parse().command {
         Command::Tag(arguments) => tag::run(arguments),
+        Command::Eval(arguments) => eval::run(arguments),
+        Command::Prune(arguments) => prune::run(arguments),
         Command::Pack(arguments) => pack::run(arguments),
         Command::Finetune(arguments) => finetune::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),

@@ -165,6 +165,14 @@ impl<B: Backend> Tagger<B> {
         Ok(Self { backend, model, tokenizer, info, max_length, stride })
     }
 
+    /// The same tagger with other windows than the model folder states: `max_length` pieces, special tokens included,
+    /// with an overlap of at least `stride`. What fits is checked when a note is cut.
+    #[must_use]
+    pub fn with_window(mut self, max_length: usize, stride: usize) -> Self {
+        (self.max_length, self.stride) = (max_length, stride);
+        self
+    }
+
     /// The model that this tagger asks.
     pub fn model(&self) -> &ModelInfo {
         &self.info
