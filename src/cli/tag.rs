@@ -195,6 +195,9 @@ fn read_text(path: &PathBuf) -> Result<String> {
     let mut bytes = Vec::new();
     let limit = MAX_NOTE + 1;
     if path.as_os_str() == "-" {
+        if io::stdin().is_terminal() {
+            eprintln!("clinlite: reading a note from standard input, end it with Ctrl-D");
+        }
         io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
     } else {
         std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;

@@ -49,7 +49,10 @@ fn marked(out: &mut impl Write, note: &str, tagging: &Tagging, colour: bool) -> 
         let (text, label) = (printable(&note[span.start..span.end]), &types[span.label]);
         if colour {
             let background = COLOURS[span.label % COLOURS.len()];
-            write!(out, "\x1b[30;48;5;{background}m{text} \x1b[1m{label}\x1b[0m")?;
+            let (on, off) = (format!("\x1b[30;48;5;{background}m"), "\x1b[0m");
+            // Line by line, or a terminal paints the rest of each line too.
+            let text = text.replace('\n', &format!("{off}\n{on}"));
+            write!(out, "{on}{text} \x1b[1m{label}{off}")?;
         } else {
             write!(out, "[{text} {label}]")?;
         }
