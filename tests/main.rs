@@ -1,5 +1,7 @@
 //! The integration tests: one binary, because each one links candle.
 
+#![allow(clippy::unwrap_used, reason = "in a test a step that fails is the failure")]
+
 mod architecture;
 mod backends;
 mod cli;
@@ -9,5 +11,5 @@ mod parity;
 mod prune;
 mod readers;
 mod support;
-mod weights;
 mod train;
+mod weights;

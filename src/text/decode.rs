@@ -402,7 +402,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let labels = labels("O B-X I-X");
         let good = encoding(&[2, 1]);
-        let gap = Encoding { words: vec![0..2], ..good.clone() };
+        let gap = Encoding { words: good.words[..1].to_vec(), ..good.clone() };
         let empty_word = Encoding { words: vec![0..0, 0..3], ..good.clone() };
         let few_offsets = Encoding { offsets: vec![], ..good.clone() };
         let nan = [&[0.0; 8][..], &[f32::NAN]].concat();

@@ -71,7 +71,7 @@ impl<B: Backend> Checker<'_, B> {
             let (x, bias) = (noise(m * k, 1), noise(n, 3));
             for weight in [floats(n, k, 2), integers(n, k, 4)] {
                 for act in [Activation::None, Activation::Gelu] {
-                    let found = self.linear(&x, &[weight.clone()], &bias, act)?;
+                    let found = self.linear(&x, std::slice::from_ref(&weight), &bias, act)?;
                     self.product(&format!("{m} x {n} x {k} {act:?}"), &found, &x, &weight, &bias, act);
                 }
             }

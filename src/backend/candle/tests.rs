@@ -206,7 +206,7 @@ fn gradients_add_up_over_parts_and_clear() {
     let once = table.gradient().get().unwrap().to_vec();
     run(1);
     assert!(table.gradient().get().unwrap().iter().zip(&once).all(|(twice, once)| *twice == 2.0 * once));
-    assert_eq!(table.gradient().squared_norm(19), f64::from(19.0 * (16.0 + 16.0 + 4.0)));
+    assert_eq!(table.gradient().squared_norm(19), 19.0 * (16.0 + 16.0 + 4.0));
     table.gradient().clear(19);
     assert!(table.gradient().get().unwrap().iter().all(|g| *g == 0.0));
     assert!(table.gradient().touched_rows().is_empty());

@@ -1,7 +1,7 @@
 //! The product's CPU engine: `f32` and exact int8 kernels, one thread, no allocation in steady state.
 //!
 //! The form of a weight is that of its file: a matrix stored as int8 is multiplied in int8, one stored as `f32` in
-//! `f32`. Kernels are written once over eight-lane vectors ([`lanes`]): AVX2 with FMA natively, found at run time,
+//! `f32`. Kernels are written once over eight-lane vectors (`lanes`): AVX2 with FMA natively, found at run time,
 //! simd128 in WebAssembly, plain Rust elsewhere.
 //!
 //! Accuracy, kept by the tests: every `f32` operation agrees with its slow reference to 1e-5 of the largest

@@ -1,6 +1,6 @@
 //! Activations as int8 with one scale a row, chosen from the row's largest magnitude.
 //!
-//! A scale a row costs nothing in the product and keeps one outlier row ([CLS], [SEP]) from flattening all others.
+//! A scale a row costs nothing in the product and keeps one outlier row (`[CLS]`, `[SEP]`) from flattening all others.
 
 use super::lanes::{Kernel, Lanes, MAGIC, WIDTH, padded};
 

@@ -3,7 +3,7 @@
 //! Stock candle spends three quarters of a training step outside its matrix products: single-threaded element-wise
 //! passes, temporaries and page faults. Here each operation of the model is one pass forward and one backward, rows are
 //! shared out over all threads, and results do not depend on how many threads there are: sums over rows are taken in
-//! blocks of [`ROWS`] and added in order.
+//! blocks of `ROWS` and added in order.
 
 pub mod attention;
 pub mod embedding;

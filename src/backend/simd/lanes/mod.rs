@@ -1,7 +1,7 @@
 //! The vector primitives of one target, eight `f32` wide everywhere.
 //!
 //! The kernels are written once, generic over [`Lanes`]; a target is one small file: [`scalar`] (any machine, the judge),
-//! [`avx2`] (x86-64 with AVX2 and FMA, found at run time) and [`simd128`] (WebAssembly, chosen at compile time). Every
+//! [`avx2`] (x86-64 with AVX2 and FMA, found at run time) and `simd128` (WebAssembly, chosen at compile time). Every
 //! primitive but [`Lanes::mul_add`] gives the same bits on every target: a kernel that avoids it is bit-identical
 //! natively and in the browser.
 //!
