@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE.toml", requires = "split")]
     recipe: Option<PathBuf>,
     /// The split to read in place of the one that the recipe names: dev, test
-    #[arg(long, requires = "recipe")]
+    #[arg(long, requires = "recipe", conflicts_with = "data")]
     split: Option<String>,
     /// The folder below which the sets of the recipe lie
     #[arg(long, value_name = "DIR", default_value = "../shared/data")]
