@@ -211,7 +211,7 @@ test('the keyboard is enough', async () => {
     }
     assert.fail('not reached with Tab');
   };
-  await tabUntil(({ text }) => text === 'Emergency admission');
+  await tabUntil(({ text }) => text === 'Oncology clinic letter');
   await page.keyboard.press('Enter');
   await page.waitForSelector('mark');
   await tabUntil(({ tag }) => tag === 'MARK');
