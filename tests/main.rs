@@ -11,5 +11,6 @@ mod parity;
 mod prune;
 mod readers;
 mod support;
+mod text;
 mod train;
 mod weights;

@@ -192,8 +192,8 @@ fn argmax(units: usize, row: &mut impl FnMut(usize, &mut Vec<f32>)) -> Vec<usize
     (0..units).map(&mut choose).collect()
 }
 
-/// The sequence of labels with the largest product of probabilities (and transition scores) among those in which each may follow the one before
-/// it. There is always one: `O` throughout.
+/// The sequence of labels with the largest product of probabilities (and transition scores) among those in which each
+/// may follow the one before it. There is always one: `O` throughout.
 fn viterbi(labels: &Labels, units: usize, row: &mut impl FnMut(usize, &mut Vec<f32>)) -> Vec<usize> {
     let columns = labels.len();
     let score = |before, after| labels.transition(before, after).map(|score| (before, f64::from(score)));

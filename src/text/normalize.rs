@@ -54,7 +54,8 @@ impl Normalization {
 
     /// Calls `sink` with each character of the normalised text and the bytes of `text` that it came from.
     pub(super) fn each(&self, text: &str, sink: impl FnMut(char, Place)) {
-        let mut stage = Stage { rules: *self, strips: self.strips(), sink, run: Vec::new(), slots: Vec::new() };
+        let mut stage =
+            Stage { rules: *self, strips: self.strips(), sink, run: Vec::new(), slots: Vec::new(), last: None };
         for (start, c) in text.char_indices() {
             stage.push(c, Place { start, end: start + c.len_utf8() });
         }
@@ -86,6 +87,8 @@ struct Stage<F> {
     /// The places of the sources of `run`, in the order of the note. After sorting they are dealt out in this order,
     /// as `tokenizers` does: so places never run backwards, whatever the order of the marks was.
     slots: Vec<Place>,
+    /// The place dealt out last: that of the starter before the run, whose own marks share it.
+    last: Option<Place>,
 }
 
 impl<F: FnMut(char, Place)> Stage<F> {
@@ -112,6 +115,7 @@ impl<F: FnMut(char, Place)> Stage<F> {
         }
         if c.is_ascii() {
             self.settle();
+            self.last = Some(place);
             return self.lower(c, place);
         }
         let mut first = true;
@@ -119,6 +123,7 @@ impl<F: FnMut(char, Place)> Stage<F> {
             let class = unicode::class(part);
             if class == 0 {
                 self.settle();
+                self.last = Some(place);
                 self.keep(part, place);
             } else {
                 self.run.push((class, part, first));
@@ -139,12 +144,11 @@ impl<F: FnMut(char, Place)> Stage<F> {
         let slots = std::mem::take(&mut self.slots);
         run.sort_by_key(|&(class, _, _)| class);
         let mut dealt = slots.iter();
-        let mut place = None;
         for &(_, c, first) in &run {
-            if first || place.is_none() {
-                place = dealt.next().or(place);
+            if first || self.last.is_none() {
+                self.last = dealt.next().copied().or(self.last);
             }
-            if let Some(&place) = place {
+            if let Some(place) = self.last {
                 self.keep(c, place);
             }
         }

@@ -258,3 +258,190 @@ fn take_marks(text: &str, offsets: &mut [Range<usize>]) {
         offsets[piece].end = end;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const VOCAB: &str =
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\npne\n##um\n##onia\nfever\n,\n[\n]\nsep\nSEP\ncafe\n##s\ne\n°\n中\n";
+
+    fn tokenizer() -> Tokenizer {
+        Tokenizer::from_vocab(VOCAB.as_bytes(), Normalization::uncased()).unwrap()
+    }
+
+    fn file() -> Value {
+        let vocab: serde_json::Map<_, _> =
+            VOCAB.lines().zip(0..).map(|(piece, id)| (piece.into(), id.into())).collect();
+        json!({
+            "truncation": {"max_length": 4}, "padding": {"strategy": {"Fixed": 128}}, "unknown": [[{}]],
+            "added_tokens": [{"id": 3, "special": true, "content": "[SEP]", "normalized": false}],
+            "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                "strip_accents": null, "lowercase": true},
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": {"type": "TemplateProcessing", "single": []},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                "max_input_chars_per_word": 100, "vocab": vocab}
+        })
+    }
+
+    #[test]
+    fn notes_become_pieces_with_places() {
+        struct Case {
+            name: &'static str,
+            text: &'static str,
+            ids: &'static [u32],
+            slices: &'static [&'static str],
+            words: usize,
+        }
+        let cases = [
+            Case { name: "empty", text: "", ids: &[], slices: &[], words: 0 },
+            Case { name: "white space", text: " \t\r\n\u{A0}", ids: &[], slices: &[], words: 0 },
+            Case { name: "pieces", text: "Pneumonia", ids: &[5, 6, 7], slices: &["Pne", "um", "onia"], words: 1 },
+            Case {
+                name: "unknown",
+                text: "feverish, fever",
+                ids: &[1, 9, 8],
+                slices: &["feverish", ",", "fever"],
+                words: 3,
+            },
+            Case { name: "special", text: "[SEP]", ids: &[10, 12, 11], slices: &["[", "SEP", "]"], words: 3 },
+            Case { name: "accent", text: "CAFÉS", ids: &[14, 15], slices: &["CAFÉ", "S"], words: 1 },
+            Case { name: "mark", text: "cafe\u{301}s", ids: &[14, 15], slices: &["cafe\u{301}", "s"], words: 1 },
+            Case { name: "mark at the end", text: "cafe\u{301} ", ids: &[14], slices: &["cafe\u{301}"], words: 1 },
+            Case { name: "chinese", text: "fever中°", ids: &[8, 18, 17], slices: &["fever", "中", "°"], words: 3 },
+            Case { name: "control", text: "fe\u{200B}ver\u{0}", ids: &[8], slices: &["fe\u{200B}ver"], words: 1 },
+        ];
+        let tokenizer = tokenizer();
+        let mut failed = Vec::new();
+        for Case { name, text, ids, slices, words } in cases {
+            let found = tokenizer.encode(text);
+            let places: Vec<_> = found.offsets.iter().map(|place| &text[place.clone()]).collect();
+            if found.input_ids != ids || places != slices || found.words.len() != words {
+                failed.push(format!("{name}: {:?} {places:?} {:?}", found.input_ids, found.words));
+            }
+        }
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn a_cased_model_keeps_capitals_and_accents() {
+        let tokenizer = Tokenizer::from_vocab(VOCAB.as_bytes(), Normalization::cased()).unwrap();
+        assert_eq!(tokenizer.encode("SEP sep Sep café").input_ids, [13, 12, 1, 1]);
+    }
+
+    #[test]
+    fn both_files_make_the_same_tokenizer() {
+        let text = "Pneumonia, [SEP] cafe\u{301}s °中 x";
+        let json = Tokenizer::from_json(file().to_string().as_bytes()).unwrap();
+        assert_eq!(json.encode(text), tokenizer().encode(text));
+        assert_eq!((json.cls_id(), json.sep_id(), json.unk_id(), json.vocab_size()), (2, 3, 1, 19));
+        assert_eq!(json.pieces().find(|&(piece, _)| piece == "##onia"), Some(("##onia", 7)));
+    }
+
+    #[test]
+    fn text_never_becomes_a_special_token() {
+        let mut file = file();
+        file["model"]["vocab"]["note"] = 19.into();
+        file["added_tokens"] = json!([{"id": 19, "special": true, "content": "note"}]);
+        let tokenizer = Tokenizer::from_json(file.to_string().as_bytes()).unwrap();
+        assert_eq!(tokenizer.encode("note").input_ids, [1]);
+    }
+
+    #[test]
+    fn other_kinds_of_tokenizer_are_refused_by_name() {
+        let cases = [
+            ("/model/type", json!("BPE"), "BPE"),
+            ("/model/vocab", json!([["a", -1.5]]), "[CLS]"),
+            ("/model/continuing_subword_prefix", json!("@@"), "@@"),
+            ("/model/continuing_subword_prefix", Value::Null, "none"),
+            ("/model/unk_token", json!("<unk>"), "<unk>"),
+            ("/model/unk_token", Value::Null, "unk_token"),
+            ("/model/max_input_chars_per_word", json!(100_000_000), "100000000"),
+            ("/model/max_input_chars_per_word", json!(-1), "tokenizer.json"),
+            ("/model/vocab/fever", json!(-1), "tokenizer.json"),
+            ("/model/vocab/fever", json!(4_294_967_296_u64), "tokenizer.json"),
+            ("/model/vocab", Value::Null, "vocab"),
+            ("/model", Value::Null, "tokenizer.json"),
+            ("/normalizer", Value::Null, "normalizer"),
+            ("/normalizer/type", json!("Sequence"), "Sequence"),
+            ("/normalizer/lowercase", Value::Null, "lowercase"),
+            ("/pre_tokenizer/type", json!("Whitespace"), "Whitespace"),
+            ("/pre_tokenizer", Value::Null, "pre_tokenizer"),
+            ("/post_processor/type", json!("RobertaProcessing"), "RobertaProcessing"),
+            ("/added_tokens/0/special", json!(false), "[SEP]"),
+            ("/added_tokens/0/id", json!("x"), "tokenizer.json"),
+        ];
+        let mut failed = Vec::new();
+        for (pointer, value, expected) in cases {
+            let mut file = file();
+            *file.pointer_mut(pointer).unwrap() = value;
+            match Tokenizer::from_json(file.to_string().as_bytes()) {
+                Err(e) if e.to_string().contains(expected) && e.to_string().starts_with("tokenizer.json") => {}
+                other => failed.push(format!("{pointer}: {other:?}")),
+            }
+        }
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn damaged_files_are_refused_and_never_panic() {
+        let json = file().to_string().into_bytes();
+        for end in 0..json.len() {
+            Tokenizer::from_json(&json[..end]).expect_err("truncated");
+        }
+        for at in 0..json.len() {
+            for byte in [0, b'"', b'{', b'9', 0xFF] {
+                let mut damaged = json.clone();
+                damaged[at] = byte;
+                if let Ok(tokenizer) = Tokenizer::from_json(&damaged) {
+                    tokenizer.encode("pneumonia [SEP] \u{301}");
+                }
+            }
+        }
+        let deep = [b"{\"model\":".repeat(5000), b"[".repeat(5000)].concat();
+        Tokenizer::from_json(&deep).expect_err("deep");
+        for vocab in [&b""[..], b"[UNK]\n[CLS]", b"\xFF", b"\n\n\n", b"##\n####"] {
+            let error = Tokenizer::from_vocab(vocab, Normalization::uncased()).expect_err("vocab");
+            assert_eq!(error.kind(), ErrorKind::Format);
+        }
+    }
+
+    /// Later twins win and empty lines count, as in `tokenizers`.
+    #[test]
+    fn a_vocabulary_with_twins_and_gaps() {
+        let vocab = "[UNK]\r\n[CLS]\n[SEP]\n\nfever\n##\nfever \n";
+        let tokenizer = Tokenizer::from_vocab(vocab.as_bytes(), Normalization::uncased()).unwrap();
+        assert_eq!(tokenizer.encode("fever").input_ids, [6]);
+    }
+
+    /// Ten million characters of each kind that could be slow: seconds even without optimisation.
+    #[test]
+    fn time_is_linear_in_the_note() {
+        let tokenizer = tokenizer();
+        let million = [
+            "a".repeat(1_000_000),
+            "pneum".repeat(200_000),
+            format!("{} ", "pne".to_string() + &"um".repeat(48)).repeat(10_000),
+            "\u{301}".repeat(500_000),
+            "e\u{301}\u{323}".repeat(200_000),
+            "中".repeat(330_000),
+            ",".repeat(1_000_000),
+            "\0".repeat(1_000_000),
+        ];
+        for text in &million {
+            let start = std::time::Instant::now();
+            let encoding = tokenizer.encode(text);
+            assert!(encoding.offsets.iter().all(|place| place.end <= text.len()));
+            assert!(start.elapsed().as_secs() < 10, "{:?} took {:?}", text.chars().next(), start.elapsed());
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_text() {
+        let encoding = tokenizer().encode("fever");
+        assert_eq!(format!("{encoding:?} {:?}", tokenizer()).matches("fever").count(), 0);
+    }
+}
