@@ -1,7 +1,7 @@
 //! Data sets as documents with labelled spans.
 //!
-//! A [`DataSet`] is one `[[data]]` table of a recipe. It names a format, a place below the data root and a split, and
-//! maps the labels of the source to ours. [`DataSet::read`] gives [`Document`]s whose spans are sorted, trimmed and do
+//! A [`DataSet`] is one `[data.…]` or `[dev.…]` table of a recipe. It names a format, a place below the data root and
+//! a split, and maps the labels of the source to ours. [`DataSet::read`] gives [`Document`]s whose spans are sorted, trimmed and do
 //! not overlap, in an order that depends on nothing but the files:
 //!
 //! * offsets become bytes of the UTF-8 text; the text is the file's, line ends and all, so a span may cross lines;
@@ -89,7 +89,7 @@ impl Format {
     }
 }
 
-/// One `[[data]]` table of a recipe.
+/// One `[data.…]` or `[dev.…]` table of a recipe.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSet {
