@@ -9,7 +9,7 @@ const ROWS = 500; // rows of the table that are made at a time
 
 /** `LAB_VALUE` as people write it. */
 const spoken = (label) => label.charAt(0) + label.slice(1).replaceAll('_', ' ').toLowerCase();
-const percent = (score) => `${Math.round(score * 100)} %`;
+const percent = (score) => `${Math.floor(score * 100)} %`; // rounded down: 100 % would promise too much
 
 function make(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
