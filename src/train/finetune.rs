@@ -3,32 +3,22 @@
 //! The run folder holds `recipe.toml`, `log.jsonl`, `checkpoint.safetensors` while it runs, and `model/` with the best
 //! weights so far as a Hugging Face folder, beside which `metrics.json` says how good they are.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
-use super::checkpoint::{self, Checkpoint, Position};
-use super::evaluate::Exam;
-use super::examples::{self, Cut, Example, Tags};
+use super::checkpoint;
+use super::examples;
 use super::loss::token_loss;
-use super::model::{self, Start};
 use super::optimizer::AdamW;
-use super::progress::{Progress, Scored, Step};
-use super::recipe::{Recipe, Stage};
-use crate::backend::candle::kernels::random::Stream;
-use crate::backend::candle::{CandleBackend, Parameter, host};
+use super::progress::{Progress, Step};
+use super::recipe::Stage;
+use super::run::{Run, io, record};
+use crate::backend::candle::{Parameter, host};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::TokenClassification;
-use crate::text::Tokenizer;
-use crate::text::labels::Labels;
-use crate::weights::Weights;
 
 /// Where a run finds and leaves things.
 #[derive(Clone, Debug)]
@@ -83,157 +73,7 @@ pub fn finetune(recipe: &str, places: &Places, options: &Options<'_>, progress: 
     Ok(run.outcome(false))
 }
 
-/// A run with everything read.
-struct Run {
-    places: Places,
-    recipe: Recipe,
-    stages: Vec<Plan>,
-    labels: Vec<String>,
-    sets: BTreeMap<String, Vec<Example>>,
-    exam: Exam,
-    start: Start,
-    special: (u32, u32),
-    backend: CandleBackend,
-    model: TokenClassification<CandleBackend>,
-    parameters: BTreeMap<String, Arc<Parameter>>,
-    position: Position,
-    resumed: Option<Checkpoint>,
-    clock: Clock,
-}
-
-/// A stage and how long it is.
-struct Plan {
-    stage: Stage,
-    steps: u64,
-    per_epoch: u64,
-    before: u64,
-}
-
-/// Tokens over time, scoring left out.
-struct Clock {
-    tokens: u64,
-    spent: Duration,
-    saved: Instant,
-}
-
 impl Run {
-    fn prepare(text: &str, places: &Places) -> Result<Self> {
-        let recipe = Recipe::parse(text)?;
-        let labels = recipe.labels();
-        let tags = Tags::new(&labels)?;
-        let mut start = Start::read(&places.base, &labels, recipe.seed).map_err(|e| e.at(places.base.display()))?;
-        start.bert.hidden_dropout_prob = recipe.train.dropout;
-        check_lengths(&recipe, start.bert.max_position_embeddings)?;
-        let tokenizer = Tokenizer::from_json(&start.tokenizer)?;
-        let mut hash = Sha256::new();
-        for bytes in [text.as_bytes(), &start.tokenizer, &start.weights] {
-            hash.update(bytes);
-        }
-        let mut sets = BTreeMap::new();
-        for (name, set) in &recipe.data {
-            let documents = set.read(&places.data).map_err(|e| e.at(format!("data.{name}")))?;
-            documents.iter().for_each(|document| hash.update(document.text.as_bytes()));
-            let example = |d| Example::new(d, set, &tokenizer, &tags, recipe.window.pieces).map_err(|e| e.at(name));
-            sets.insert(name.clone(), documents.iter().map(example).collect::<Result<Vec<_>>>()?);
-        }
-        let whole = recipe.data.iter().filter(|(_, set)| set.annotates.is_none());
-        let known = whole.flat_map(|(name, _)| &sets[name]);
-        let transitions = examples::transitions(known, labels.len(), recipe.evaluate.transitions);
-        let read = Labels::new(labels.clone())?.with_transitions(transitions.clone())?;
-        start.set_labels(&labels, &transitions);
-        let mut exam = Exam::new(&tokenizer, read, recipe.evaluate.max_length, recipe.evaluate.stride);
-        for (name, set) in &recipe.dev {
-            exam.add(set.read(&places.data).map_err(|e| e.at(format!("dev.{name}")))?, set, &tokenizer);
-        }
-        let backend = CandleBackend::training(recipe.seed);
-        let weights = Weights::from_safetensors(&start.weights)?;
-        let model = TokenClassification::load(&backend, &weights.root(), &start.bert, labels.len())?;
-        let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        let position = Position { run, stage: 0, stage_step: 0, step: 0, best: None };
-        let clock = Clock { tokens: 0, spent: Duration::ZERO, saved: Instant::now() };
-        let (parameters, special) = (backend.parameters(), (tokenizer.cls_id(), tokenizer.sep_id()));
-        start.weights = Vec::new();
-        let (places, resumed, stages) = (places.clone(), None, Vec::new());
-        let mut run = Self {
-            places,
-            recipe,
-            stages,
-            labels,
-            sets,
-            exam,
-            start,
-            special,
-            backend,
-            model,
-            parameters,
-            position,
-            resumed,
-            clock,
-        };
-        run.plan();
-        Ok(run)
-    }
-
-    /// How long each stage is: what an epoch holds differs by a step or two, so the first one is the measure.
-    fn plan(&mut self) {
-        let mut before = 0;
-        for (index, stage) in self.recipe.stages().into_iter().enumerate() {
-            let per_epoch = self.epoch(index, &stage, 0).len() as u64;
-            let steps = ((per_epoch as f64 * stage.train.epochs).round() as u64).max(1);
-            self.stages.push(Plan { stage, steps, per_epoch, before });
-            before += steps;
-        }
-    }
-
-    fn total_steps(&self) -> u64 {
-        self.stages.iter().map(|plan| plan.steps).sum()
-    }
-
-    /// The steps of an epoch: a function of the seed, the stage and the epoch.
-    fn epoch(&self, index: usize, stage: &Stage, epoch: u64) -> Vec<examples::Step> {
-        let (cls_id, sep_id) = self.special;
-        let (max_length, batch_tokens) = (self.recipe.window.max_length, stage.train.batch_tokens);
-        let cut = Cut { max_length, batch_tokens, cls_id, sep_id };
-        let stream = |site: u64| Stream::new(self.recipe.seed, epoch, site << 32 | index as u64);
-        let mut chosen = Vec::new();
-        for (name, share) in &stage.sets {
-            let weight = stage.weights.get(name).copied().unwrap_or(1.0);
-            chosen.extend(self.sets[name].iter().map(|example| (example, *share, weight)));
-        }
-        examples::steps(examples::windows(&chosen, &cut, stream(1)), &cut, stream(2))
-    }
-
-    /// Makes the run folder ready, or finds where to go on.
-    fn open(&mut self, recipe: &str, options: &Options<'_>) -> Result<()> {
-        let out = &self.places.out;
-        let checkpoint = self.checkpoint_path();
-        fs::create_dir_all(out).map_err(|e| io(&e, out))?;
-        let mut kept = Vec::new();
-        if options.resume && checkpoint.exists() {
-            let found = Checkpoint::read(&checkpoint)?;
-            if found.position.run != self.position.run {
-                let message = "the checkpoint is of another recipe, base or data: start anew without resuming";
-                return Err(Error::new(ErrorKind::Input, message).at(checkpoint.display()));
-            }
-            self.position = found.position.clone();
-            self.resumed = Some(found);
-            kept = log_until(&self.log_path(), self.position.step)?;
-        } else if checkpoint.exists() {
-            let message = "there is an unfinished run here: resume it, or choose another folder";
-            return Err(Error::new(ErrorKind::Input, message).at(checkpoint.display()));
-        }
-        model::write(&out.join("recipe.toml"), recipe.as_bytes())?;
-        model::write(&self.log_path(), kept.as_slice())
-    }
-
-    fn log_path(&self) -> PathBuf {
-        self.places.out.join("log.jsonl")
-    }
-
-    fn checkpoint_path(&self) -> PathBuf {
-        self.places.out.join("checkpoint.safetensors")
-    }
-
     /// Whether the stage came to its end.
     fn train_stage(&mut self, index: usize, options: &Options<'_>, progress: &mut dyn Progress) -> Result<bool> {
         let plan = &self.stages[index];
@@ -270,7 +110,7 @@ impl Run {
     fn one_step(&mut self, index: usize, stage: &Stage, batch: &examples::Step, optimizer: &mut AdamW) -> Result<Step> {
         let begun = Instant::now();
         let plan = &self.stages[index];
-        let (done, n) = (self.position.stage_step, self.labels.len());
+        let (done, n) = (self.position.stage_step, self.num_labels);
         self.backend.begin(self.position.step, 0);
         let logits = self.model.forward(&self.backend, &batch.batch)?; // [R, labels]
         let norm = batch.targets.norm(n).max(1.0);
@@ -337,24 +177,6 @@ impl Run {
         result
     }
 
-    /// Scores the weights as they stand and keeps them if none were better.
-    fn score(&mut self, progress: &mut dyn Progress, log: &mut fs::File) -> Result<()> {
-        let folder = self.places.out.join("model");
-        if self.exam.is_empty() {
-            return self.start.write(&folder, &self.parameters);
-        }
-        let scores = self.exam.score(&self.backend, &self.model)?;
-        let f1 = scores.decoded.micro.f1;
-        let best = self.position.best.is_none_or(|(best, _)| f1 > best);
-        if best {
-            self.position.best = Some((f1, self.position.step));
-            self.start.write(&folder, &self.parameters)?;
-        }
-        let (step, plain_f1) = (self.position.step, scores.plain.micro.f1);
-        progress.scored(&Scored { step, f1, plain_f1, best });
-        record(log, &self.log_path(), &json!({"step": step, "dev": scores.decoded, "plain_f1": plain_f1, "best": best}))
-    }
-
     /// Writes a checkpoint when it is time, and says whether to stop.
     fn pause(&mut self, steps: u64, optimizer: &AdamW, options: &Options<'_>) -> Result<bool> {
         let stop = options.stop.load(Ordering::Relaxed);
@@ -365,24 +187,6 @@ impl Run {
             return Ok(stop);
         }
         Ok(false)
-    }
-
-    fn close(&self) -> Result<()> {
-        let metrics = json!({
-            "recipe": self.recipe.name,
-            "run": self.position.run,
-            "steps": self.position.step,
-            "dev_f1": self.position.best.map(|(f1, _)| f1),
-            "best_step": self.position.best.map(|(_, step)| step),
-        });
-        let text = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
-        model::write(&self.places.out.join("metrics.json"), &text)?;
-        let checkpoint = self.checkpoint_path();
-        if checkpoint.exists() { fs::remove_file(&checkpoint).map_err(|e| io(&e, &checkpoint)) } else { Ok(()) }
-    }
-
-    fn outcome(&self, stopped: bool) -> Outcome {
-        Outcome { step: self.position.step, best: self.position.best, stopped }
     }
 }
 
@@ -396,38 +200,9 @@ fn rate(name: &str, stage: &Stage, layers: usize) -> f64 {
     stage.train.lr * stage.train.layer_decay.powi(i32::try_from(layers.saturating_sub(depth)).unwrap_or(0))
 }
 
-fn check_lengths(recipe: &Recipe, most: usize) -> Result<()> {
-    for (key, length) in [("window", recipe.window.max_length), ("evaluate", recipe.evaluate.max_length)] {
-        if length > most {
-            let message =
-                format!("recipe: {key}.max_length: expected at most {most}, which the base takes, found {length}");
-            return Err(Error::new(ErrorKind::Input, message));
-        }
-    }
-    Ok(())
-}
-
 fn step_line(stage: &str, at: &Step) -> serde_json::Value {
     json!({
         "stage": stage, "step": at.step, "epoch": at.epoch, "loss": at.loss, "lr": at.lr,
         "gradient_norm": at.gradient_norm, "tokens": at.tokens, "tokens_per_second": at.tokens_per_second,
     })
-}
-
-fn record(log: &mut fs::File, path: &Path, line: &serde_json::Value) -> Result<()> {
-    writeln!(log, "{line}").map_err(|e| io(&e, path))
-}
-
-/// The lines of a log up to a step: what came after the checkpoint happens again.
-fn log_until(path: &Path, step: u64) -> Result<Vec<u8>> {
-    let text = fs::read_to_string(path).map_err(|e| io(&e, path))?;
-    let before = |line: &&str| {
-        let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-        value.and_then(|value| value["step"].as_u64()).is_some_and(|at| at <= step)
-    };
-    Ok(text.lines().filter(before).flat_map(|line| [line, "\n"]).collect::<String>().into_bytes())
-}
-
-fn io(e: &std::io::Error, path: &Path) -> Error {
-    Error::new(ErrorKind::Io, format!("{}: {e}", path.display()))
 }

@@ -13,4 +13,5 @@ pub mod progress;
 pub mod prune;
 pub mod readers;
 pub mod recipe;
+mod run;
 pub mod schedule;

@@ -1,0 +1,255 @@
+//! The state of a run: what was read, where it stands, and its folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::checkpoint::{Checkpoint, Position};
+use super::evaluate::Exam;
+use super::examples::{self, Cut, Example, Tags};
+use super::finetune::{Options, Outcome, Places};
+use super::model::{self, Start};
+use super::progress::{Progress, Scored};
+use super::recipe::{Recipe, Stage};
+use crate::backend::candle::kernels::random::Stream;
+use crate::backend::candle::{CandleBackend, Parameter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::models::TokenClassification;
+use crate::text::Tokenizer;
+use crate::text::labels::Labels;
+use crate::weights::Weights;
+
+/// A run with everything read.
+pub(super) struct Run {
+    pub(super) places: Places,
+    pub(super) recipe: Recipe,
+    pub(super) stages: Vec<Plan>,
+    pub(super) num_labels: usize,
+    pub(super) sets: BTreeMap<String, Vec<Example>>,
+    pub(super) exam: Exam,
+    pub(super) start: Start,
+    pub(super) special: (u32, u32),
+    pub(super) backend: CandleBackend,
+    pub(super) model: TokenClassification<CandleBackend>,
+    pub(super) parameters: BTreeMap<String, Arc<Parameter>>,
+    pub(super) position: Position,
+    pub(super) resumed: Option<Checkpoint>,
+    pub(super) clock: Clock,
+}
+
+/// A stage and how long it is.
+pub(super) struct Plan {
+    pub(super) stage: Stage,
+    pub(super) steps: u64,
+    pub(super) per_epoch: u64,
+    pub(super) before: u64,
+}
+
+/// Tokens over time, scoring left out.
+pub(super) struct Clock {
+    pub(super) tokens: u64,
+    pub(super) spent: Duration,
+    pub(super) saved: Instant,
+}
+
+impl Run {
+    /// Reads recipe, base and data, and counts the steps.
+    pub(super) fn prepare(text: &str, places: &Places) -> Result<Self> {
+        let recipe = Recipe::parse(text)?;
+        let labels = recipe.labels();
+        let mut start = Start::read(&places.base, &labels, recipe.seed).map_err(|e| e.at(places.base.display()))?;
+        start.bert.hidden_dropout_prob = recipe.train.dropout;
+        check_lengths(&recipe, start.bert.max_position_embeddings)?;
+        let tokenizer = Tokenizer::from_json(&start.tokenizer)?;
+        let mut hash = Sha256::new();
+        for bytes in [text.as_bytes(), &start.tokenizer, &start.weights] {
+            hash.update(bytes);
+        }
+        let sets = read_sets(&recipe, &places.data, &tokenizer, &mut hash)?;
+        let whole = recipe.data.iter().filter(|(_, set)| set.annotates.is_none());
+        let known = whole.flat_map(|(name, _)| &sets[name]);
+        let transitions = examples::transitions(known, labels.len(), recipe.evaluate.transitions);
+        start.set_labels(&labels, &transitions);
+        let exam =
+            read_exam(&recipe, &places.data, &tokenizer, Labels::new(labels.clone())?.with_transitions(transitions)?)?;
+        let backend = CandleBackend::training(recipe.seed);
+        let weights = Weights::from_safetensors(&start.weights)?;
+        let model = TokenClassification::load(&backend, &weights.root(), &start.bert, labels.len())?;
+        start.weights = Vec::new(); // the backend has its own copy
+        let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut run = Self {
+            places: places.clone(),
+            stages: Vec::new(),
+            num_labels: labels.len(),
+            sets,
+            exam,
+            start,
+            special: (tokenizer.cls_id(), tokenizer.sep_id()),
+            parameters: backend.parameters(),
+            backend,
+            model,
+            position: Position { run, stage: 0, stage_step: 0, step: 0, best: None },
+            resumed: None,
+            clock: Clock { tokens: 0, spent: Duration::ZERO, saved: Instant::now() },
+            recipe,
+        };
+        run.plan();
+        Ok(run)
+    }
+
+    /// How long each stage is: what an epoch holds differs by a step or two, so the first one is the measure.
+    fn plan(&mut self) {
+        let mut before = 0;
+        for (index, stage) in self.recipe.stages().into_iter().enumerate() {
+            let per_epoch = self.epoch(index, &stage, 0).len() as u64;
+            let steps = ((per_epoch as f64 * stage.train.epochs).round() as u64).max(1);
+            self.stages.push(Plan { stage, steps, per_epoch, before });
+            before += steps;
+        }
+    }
+
+    pub(super) fn total_steps(&self) -> u64 {
+        self.stages.iter().map(|plan| plan.steps).sum()
+    }
+
+    /// The steps of an epoch: a function of the seed, the stage and the epoch.
+    pub(super) fn epoch(&self, index: usize, stage: &Stage, epoch: u64) -> Vec<examples::Step> {
+        let (cls_id, sep_id) = self.special;
+        let (max_length, batch_tokens) = (self.recipe.window.max_length, stage.train.batch_tokens);
+        let cut = Cut { max_length, batch_tokens, cls_id, sep_id };
+        let stream = |site: u64| Stream::new(self.recipe.seed, epoch, site << 32 | index as u64);
+        let mut chosen = Vec::new();
+        for (name, share) in &stage.sets {
+            let weight = stage.weights.get(name).copied().unwrap_or(1.0);
+            chosen.extend(self.sets[name].iter().map(|example| (example, *share, weight)));
+        }
+        examples::steps(examples::windows(&chosen, &cut, stream(1)), &cut, stream(2))
+    }
+
+    /// Makes the run folder ready, or finds where to go on.
+    pub(super) fn open(&mut self, recipe: &str, options: &Options<'_>) -> Result<()> {
+        let out = &self.places.out;
+        let checkpoint = self.checkpoint_path();
+        fs::create_dir_all(out).map_err(|e| io(&e, out))?;
+        let mut kept = Vec::new();
+        if options.resume && checkpoint.exists() {
+            let found = Checkpoint::read(&checkpoint)?;
+            if found.position.run != self.position.run {
+                let message = "the checkpoint is of another recipe, base or data: start anew without resuming";
+                return Err(Error::new(ErrorKind::Input, message).at(checkpoint.display()));
+            }
+            self.position = found.position.clone();
+            self.resumed = Some(found);
+            kept = log_until(&self.log_path(), self.position.step)?;
+        } else if checkpoint.exists() {
+            let message = "there is an unfinished run here: resume it, or choose another folder";
+            return Err(Error::new(ErrorKind::Input, message).at(checkpoint.display()));
+        }
+        model::write(&out.join("recipe.toml"), recipe.as_bytes())?;
+        model::write(&self.log_path(), kept.as_slice())
+    }
+
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.places.out.join("log.jsonl")
+    }
+
+    pub(super) fn checkpoint_path(&self) -> PathBuf {
+        self.places.out.join("checkpoint.safetensors")
+    }
+
+    /// Scores the weights as they stand and keeps them if none were better.
+    pub(super) fn score(&mut self, progress: &mut dyn Progress, log: &mut fs::File) -> Result<()> {
+        let folder = self.places.out.join("model");
+        if self.exam.is_empty() {
+            return self.start.write(&folder, &self.parameters);
+        }
+        let scores = self.exam.score(&self.backend, &self.model)?;
+        let f1 = scores.decoded.micro.f1;
+        let best = self.position.best.is_none_or(|(best, _)| f1 > best);
+        if best {
+            self.position.best = Some((f1, self.position.step));
+            self.start.write(&folder, &self.parameters)?;
+        }
+        let (step, plain_f1) = (self.position.step, scores.plain.micro.f1);
+        progress.scored(&Scored { step, f1, plain_f1, best });
+        record(log, &self.log_path(), &json!({"step": step, "dev": scores.decoded, "plain_f1": plain_f1, "best": best}))
+    }
+
+    pub(super) fn close(&self) -> Result<()> {
+        let metrics = json!({
+            "recipe": self.recipe.name,
+            "run": self.position.run,
+            "steps": self.position.step,
+            "dev_f1": self.position.best.map(|(f1, _)| f1),
+            "best_step": self.position.best.map(|(_, step)| step),
+        });
+        let text = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
+        model::write(&self.places.out.join("metrics.json"), &text)?;
+        let checkpoint = self.checkpoint_path();
+        if checkpoint.exists() { fs::remove_file(&checkpoint).map_err(|e| io(&e, &checkpoint)) } else { Ok(()) }
+    }
+
+    pub(super) fn outcome(&self, stopped: bool) -> Outcome {
+        Outcome { step: self.position.step, best: self.position.best, stopped }
+    }
+}
+
+fn read_sets(
+    recipe: &Recipe,
+    root: &Path,
+    tokenizer: &Tokenizer,
+    hash: &mut Sha256,
+) -> Result<BTreeMap<String, Vec<Example>>> {
+    let tags = Tags::new(&recipe.labels())?;
+    let mut sets = BTreeMap::new();
+    for (name, set) in &recipe.data {
+        let documents = set.read(root).map_err(|e| e.at(format!("data.{name}")))?;
+        documents.iter().for_each(|document| hash.update(document.text.as_bytes()));
+        let example = |d| Example::new(d, set, tokenizer, &tags, recipe.window.pieces).map_err(|e| e.at(name));
+        sets.insert(name.clone(), documents.iter().map(example).collect::<Result<Vec<_>>>()?);
+    }
+    Ok(sets)
+}
+
+fn read_exam(recipe: &Recipe, root: &Path, tokenizer: &Tokenizer, labels: Labels) -> Result<Exam> {
+    let mut exam = Exam::new(tokenizer, labels, recipe.evaluate.max_length, recipe.evaluate.stride);
+    for (name, set) in &recipe.dev {
+        exam.add(set.read(root).map_err(|e| e.at(format!("dev.{name}")))?, set, tokenizer);
+    }
+    Ok(exam)
+}
+
+fn check_lengths(recipe: &Recipe, most: usize) -> Result<()> {
+    for (key, length) in [("window", recipe.window.max_length), ("evaluate", recipe.evaluate.max_length)] {
+        if length > most {
+            let message =
+                format!("recipe: {key}.max_length: expected at most {most}, which the base takes, found {length}");
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn record(log: &mut fs::File, path: &Path, line: &serde_json::Value) -> Result<()> {
+    writeln!(log, "{line}").map_err(|e| io(&e, path))
+}
+
+/// The lines of a log up to a step: what came after the checkpoint happens again.
+fn log_until(path: &Path, step: u64) -> Result<Vec<u8>> {
+    let text = fs::read_to_string(path).map_err(|e| io(&e, path))?;
+    let before = |line: &&str| {
+        let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        value.and_then(|value| value["step"].as_u64()).is_some_and(|at| at <= step)
+    };
+    Ok(text.lines().filter(before).flat_map(|line| [line, "\n"]).collect::<String>().into_bytes())
+}
+
+pub(super) fn io(e: &std::io::Error, path: &Path) -> Error {
+    Error::new(ErrorKind::Io, format!("{}: {e}", path.display()))
+}
