@@ -12,15 +12,14 @@ pub mod folder;
 pub mod manifest;
 mod names;
 pub mod pack;
+mod scope;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{SafeTensors, TensorView};
 
-use self::floats::{floats, integers};
-use crate::backend::{Backend, Linear, Norm, Stored, Values};
+pub use self::scope::Scope;
 use crate::error::{Error, ErrorKind, Result};
 
 /// More than the header of any encoder needs; the format itself allows 100 MB.
@@ -83,7 +82,7 @@ impl<'a> Weights<'a> {
 
     /// The root of the names.
     pub fn root(&self) -> Scope<'_> {
-        Scope { weights: self, prefix: String::new() }
+        Scope::root(self)
     }
 
     /// All names of the file as models ask for them, in order.
@@ -95,81 +94,6 @@ impl<'a> Weights<'a> {
     pub fn unused(&self) -> Vec<&str> {
         let used = self.used.borrow();
         self.names().filter(|name| !used.contains(*name)).collect()
-    }
-}
-
-/// A place in the tree of weight names: `bert.encoder.layer.0`.
-pub struct Scope<'a> {
-    weights: &'a Weights<'a>,
-    prefix: String,
-}
-
-impl<'a> Scope<'a> {
-    /// The place one step (or a dotted path) further down.
-    pub fn pp(&self, part: impl Display) -> Scope<'a> {
-        Scope { weights: self.weights, prefix: self.full(&part.to_string()) }
-    }
-
-    /// `{prefix}.weight` as rows to look up, `[rows, columns]`.
-    pub fn table<B: Backend>(&self, backend: &B, rows: usize, columns: usize) -> Result<B::Table> {
-        backend.table(self.matrix("weight", rows, columns)?)
-    }
-
-    /// `{prefix}.weight` `[outputs, inputs]` and `{prefix}.bias` `[outputs]`.
-    pub fn linear<B: Backend>(&self, backend: &B, outputs: usize, inputs: usize) -> Result<Linear<B>> {
-        let weight = backend.matrix(&[self.matrix("weight", outputs, inputs)?])?;
-        let bias = Some(backend.vector(&[self.vector("bias", outputs)?])?);
-        Ok(Linear { weight, bias })
-    }
-
-    /// Several dense layers of equal shape below this place as one, their outputs side by side in the order given.
-    pub fn linear_stack<B: Backend>(
-        &self,
-        backend: &B,
-        names: &[&str],
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Linear<B>> {
-        let matrices: Vec<_> =
-            names.iter().map(|name| self.pp(name).matrix("weight", outputs, inputs)).collect::<Result<_>>()?;
-        let vectors: Vec<_> = names.iter().map(|name| self.pp(name).vector("bias", outputs)).collect::<Result<_>>()?;
-        Ok(Linear { weight: backend.matrix(&matrices)?, bias: Some(backend.vector(&vectors)?) })
-    }
-
-    /// `{prefix}.weight` and `{prefix}.bias`, both `[columns]`.
-    pub fn norm<B: Backend>(&self, backend: &B, columns: usize, eps: f32) -> Result<Norm<B>> {
-        let weight = backend.vector(&[self.vector("weight", columns)?])?;
-        let bias = backend.vector(&[self.vector("bias", columns)?])?;
-        Ok(Norm { weight, bias, eps })
-    }
-
-    fn matrix(&self, leaf: &str, rows: usize, columns: usize) -> Result<Stored> {
-        let name = self.full(leaf);
-        let values = match self.weights.find(&name, &[rows, columns])? {
-            Found::Supplied(values) => Values::F32(values.to_vec()),
-            Found::File(view) if view.dtype() == Dtype::I8 => {
-                let scale = format!("{name}.scale");
-                let Found::File(scales) = self.weights.find(&scale, &[rows])? else {
-                    return Err(refuse(&scale, "scales cannot be supplied".into()));
-                };
-                Values::Int8 { data: integers(&view, &name)?, scales: positive(floats(&scales, &scale)?, &scale)? }
-            }
-            Found::File(view) => Values::F32(floats(&view, &name)?),
-        };
-        Ok(Stored { name, rows, columns, values })
-    }
-
-    fn vector(&self, leaf: &str, columns: usize) -> Result<Stored> {
-        let name = self.full(leaf);
-        let values = match self.weights.find(&name, &[columns])? {
-            Found::Supplied(values) => values.to_vec(),
-            Found::File(view) => floats(&view, &name)?,
-        };
-        Ok(Stored { name, rows: 1, columns, values: Values::F32(values) })
-    }
-
-    fn full(&self, leaf: &str) -> String {
-        if self.prefix.is_empty() { leaf.to_owned() } else { format!("{}.{leaf}", self.prefix) }
     }
 }
 
@@ -201,11 +125,4 @@ impl Weights<'_> {
 
 fn refuse(name: &str, message: String) -> Error {
     Error::new(ErrorKind::Weights, format!("weight {name:?}: {message}"))
-}
-
-fn positive(scales: Vec<f32>, name: &str) -> Result<Vec<f32>> {
-    match scales.iter().find(|&&scale| scale <= 0.0) {
-        Some(scale) => Err(refuse(name, format!("expected positive scales, found {scale}"))),
-        None => Ok(scales),
-    }
 }
