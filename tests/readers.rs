@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clinlite::ErrorKind;
-use clinlite::train::readers::{DataSet, Document, Format, read_texts};
+use clinlite::train::readers::{DataSet, Document, Format, RelationDocument, Sequence, read_texts};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/readers")
@@ -25,6 +25,8 @@ fn marked(document: &Document) -> Vec<(&str, String)> {
 fn expected<'a>(pairs: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {
     pairs.iter().map(|&(text, label)| (text, label.to_owned())).collect()
 }
+
+const PHEE: &str = "format = \"phee\"\npath = \"phee\"\nsplit = \"train\"";
 
 const BRAT: &str = r#"
 format = "brat"
@@ -117,6 +119,10 @@ fn texts_without_labels() {
 fn debug_shows_no_text() {
     let document = Document { id: "patient 7".into(), text: "secret".into(), spans: Vec::new() };
     assert_eq!(format!("{document:?}"), "Document(6 bytes, 0 spans)");
+    let (sequence, relations) = (&sequences("format = \"tsv\"\npath = \"labelled.tsv\"")[0], &relations(PHEE)[0]);
+    assert_eq!(format!("{sequence:?}"), "Sequence(6 bytes, 0 bytes, 1 labels)");
+    assert_eq!(format!("{relations:?}"), "RelationDocument(75 bytes, 4 entities, 3 relations)");
+    assert_eq!(format!("{:?}", relations.entities[0]), "Entity(6 bytes, \"Drug\")");
 }
 
 #[test]
@@ -132,7 +138,7 @@ fn sets_on_the_command_line() {
     assert_eq!(set.with_split("test").split.as_deref(), Some("test"));
     for wrong in ["brat", "brat:", "xml:x", ""] {
         let error = wrong.parse::<DataSet>().expect_err("no set").to_string();
-        assert_eq!(error, "expected FORMAT:PATH[:SPLIT] with a format of brat, conll, bio-json, pubtator");
+        assert!(error.starts_with("expected FORMAT:PATH[:SPLIT] with a format of brat, conll, bio-json, "), "{error}");
     }
 }
 
@@ -146,6 +152,172 @@ fn recipes_are_read_strictly() {
     let misspelt = "format = \"conll\"\npath = \"sentences.tsv\"\nmap = { Disaese = \"PROBLEM\" }";
     let error = set(misspelt).read(&fixtures()).expect_err("no such label").to_string();
     assert!(error.ends_with("map names the label \"Disaese\", which does not occur there"), "{error}");
+}
+
+fn sequences(toml: &str) -> Vec<Sequence> {
+    set(toml).read_sequences(&fixtures()).expect("a good data set")
+}
+
+/// Text, pair and labels.
+fn said(sequence: &Sequence) -> (&str, &str, String) {
+    (&sequence.text, sequence.pair.as_deref().unwrap_or("-"), sequence.labels.join("|"))
+}
+
+fn relations(toml: &str) -> Vec<RelationDocument> {
+    set(toml).read_relations(&fixtures()).expect("a good data set")
+}
+
+/// `head label tail`, by the texts and labels of the entities.
+fn related(document: &RelationDocument) -> Vec<String> {
+    let entity = |at: usize| {
+        let entity = &document.entities[at];
+        format!("{}/{}", &document.text[entity.range.clone()], entity.label)
+    };
+    let relations = document.relations.iter();
+    relations
+        .map(|relation| format!("{} {} {}", entity(relation.head), relation.label, entity(relation.tail)))
+        .collect()
+}
+
+#[test]
+fn brat_relations() {
+    let map = "map = { Diagnostic_procedure = \"TEST\", Lab_value = \"VALUE\", Sign_symptom = \"PROBLEM\" }";
+    let documents = relations(&format!("format = \"brat\"\npath = \"brat-set\"\n{map}"));
+    assert_eq!(related(&documents[0]), ["Temp/TEST MODIFY 38.5 °C/VALUE", "renal\r\nfailure/PROBLEM CAUSE Temp/TEST"]);
+    assert_eq!(documents[0].entities.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["T1", "T2", "T3", "T6"]);
+    assert!(documents[1].relations.is_empty());
+    let fewer = map.replace("Lab_value = \"VALUE\", ", "");
+    let renamed = "relations = { MODIFY = \"modifies\", \"*\" = \"other\" }";
+    let documents = relations(&format!("format = \"brat\"\npath = \"brat-set\"\n{fewer}\n{renamed}"));
+    assert_eq!(related(&documents[0]), ["renal\r\nfailure/PROBLEM other Temp/TEST"]);
+}
+
+#[test]
+fn concepts_relate_all_their_mentions() {
+    let documents = relations("format = \"pubtator\"\npath = \".\"\nsplit = \"cid.PubTator.txt\"");
+    let expected = [
+        "Abx/Chemical CID rash/Disease",
+        "Abx/Chemical CID rash/Disease",
+        "cdx/Chemical CID fever/Disease",
+        "Abx/cdx/Chemical CID rash/Disease",
+        "Abx/cdx/Chemical CID rash/Disease",
+        "Abx/cdx/Chemical CID fever/Disease",
+    ];
+    assert_eq!(related(&documents[0]), expected);
+    let entities = &documents[0].entities;
+    assert_eq!(entities[3].concepts().collect::<Vec<_>>(), ["D1", "D2"]);
+    assert_eq!(entities[5].concept, None);
+    let stated: Vec<_> = documents[0].relations.iter().filter_map(|r| r.concepts.clone()).collect();
+    assert_eq!(stated[5], ("D2".to_owned(), "D8".to_owned()));
+    assert!(documents[1].entities.is_empty());
+}
+
+#[test]
+fn drugs_and_their_effects() {
+    let documents = relations(PHEE);
+    let expected = [
+        "drug A/Drug Adverse_event rash/Effect",
+        "drug B/Drug Adverse_event rash/Effect",
+        "drug B/Drug Potential_therapeutic_event pale and cold hands/Effect",
+    ];
+    assert_eq!(related(&documents[0]), expected);
+    assert_eq!((documents[1].id.as_str(), documents[1].entities.len()), ("s2", 0));
+    let flat = [("drug A", "Drug"), ("drug B", "Drug"), ("rash", "Effect"), ("pale and cold hands", "Effect")];
+    assert_eq!(marked(&read(PHEE)[0]), self::expected(&flat));
+}
+
+#[test]
+fn statements_about_trials() {
+    let toml =
+        "format = \"nli4ct\"\npath = \"nli4ct\"\nsplit = \"dev\"\nmap = { Entailment = \"yes\", \"*\" = \"no\" }";
+    let found = sequences(toml);
+    let compared = "Primary trial: INTERVENTION 1: Zyx 5 mg Secondary trial: Placebo";
+    assert_eq!(said(&found[0]), (compared, "Both give zyx.", "no".to_owned()));
+    assert_eq!(said(&found[1]), ("10 of 20", "Half improved.", "yes".to_owned()));
+    let found = sequences(&toml.replace("nli4ct\"\npath", "nli4ct-section\"\npath"));
+    assert_eq!(said(&found[1]), ("Outcome: 10 of 20", "Half improved.", "yes".to_owned()));
+    assert_eq!(found.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["u2", "u1"]);
+}
+
+#[test]
+fn questions_with_their_abstracts() {
+    let found = sequences("format = \"pubmedqa\"\npath = \"pubmedqa/ori_pqal.json\"");
+    assert_eq!(found[0].id, "901");
+    assert_eq!(said(&found[0]), ("We asked. We found.", "Does zyx help?", "maybe".to_owned()));
+    assert_eq!(said(&found[1]), ("Nobody fell.", "Is it safe?", "yes".to_owned()));
+    let sure = sequences("format = \"pubmedqa\"\npath = \"pubmedqa/ori_pqal.json\"\nmap = { yes = \"yes\" }");
+    assert_eq!((sure.len(), sure[0].id.as_str()), (1, "17"));
+}
+
+#[test]
+fn rows_of_tables() {
+    let found = sequences("format = \"mts-dialog\"\npath = \"mts\"\nsplit = \"ValidationSet\"");
+    assert_eq!(said(&found[0]), ("None,\nas far as \"known\".", "-", "ALLERGY".to_owned()));
+    assert_eq!((found[1].id.as_str(), said(&found[1])), ("1", ("Cough", "-", "CC".to_owned())));
+    let found = sequences("format = \"csv\"\npath = \"labelled.csv\"");
+    assert_eq!(said(&found[0]), ("One", "Two", "a".to_owned()));
+    assert_eq!((found[1].id.as_str(), said(&found[1])), ("2", ("Three, four", "", "b".to_owned())));
+    let found = sequences("format = \"tsv\"\npath = \"labelled.tsv\"");
+    assert_eq!((found[0].id.as_str(), said(&found[0])), ("x", ("5\" cut", "-", "wound".to_owned())));
+}
+
+#[test]
+fn records_of_one_or_many_labels() {
+    let found = sequences("format = \"jsonl\"\npath = \"labelled.jsonl\"");
+    assert_eq!((found[0].id.as_str(), said(&found[0])), ("7", ("Cough.", "-", "resp|new".to_owned())));
+    assert_eq!(
+        (found[1].id.as_str(), said(&found[1])),
+        ("2", ("He coughs.", "He is well.", "contradiction".to_owned()))
+    );
+    assert_eq!(said(&found[2]), ("Nothing.", "-", String::new()));
+    let resp = sequences("format = \"jsonl\"\npath = \"labelled.jsonl\"\nmap = { resp = \"R\" }");
+    let labels: Vec<_> = resp.iter().map(|s| s.labels.join("|")).collect();
+    assert_eq!(labels, ["R", ""], "all labels of the second are left out; the third has none to leave out");
+}
+
+#[test]
+fn terms_of_a_sheet() {
+    let toml = "format = \"isaric-icn\"\npath = \"terms.xlsx\"\n\
+                map = { \"malignant neoplasm\" = \"malignant\", \"*\" = \"other\" }";
+    let found = sequences(toml);
+    let expected = [("2", "lung ca"), ("3", "Lung  CA"), ("4", "? mass & cyst"), ("6", "uti")];
+    assert_eq!(found.iter().map(|s| (s.id.as_str(), s.text.as_str())).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        found.iter().map(|s| s.labels[0].as_str()).collect::<Vec<_>>(),
+        ["malignant", "malignant", "other", "other"]
+    );
+    let part =
+        |name: &str| set(&format!("split = \"hash:{name}\"\n{toml}")).read_sequences(&fixtures()).unwrap_or_default();
+    let parts: Vec<_> = ["train", "dev", "test"].map(part).into_iter().collect();
+    assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 4);
+    let twins = |part: &&Vec<Sequence>| part.iter().filter(|s| s.text.to_lowercase().starts_with("lung")).count() == 2;
+    assert_eq!(parts.iter().filter(twins).count(), 1, "a term and its twin are on one side");
+}
+
+#[test]
+fn a_format_holds_what_it_holds() {
+    let error = set("format = \"pubmedqa\"\npath = \"x\"").read(&fixtures()).expect_err("no entities");
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(
+        error.to_string().starts_with("format \"pubmedqa\" holds no entities, expected one of brat, conll, "),
+        "{error}"
+    );
+    let error = set("format = \"conll\"\npath = \"x\"").read_relations(&fixtures()).expect_err("no relations");
+    assert!(
+        error.to_string().starts_with("format \"conll\" holds no relations, expected one of brat, pubtator, "),
+        "{error}"
+    );
+    let error = set("format = \"brat\"\npath = \"x\"").read_sequences(&fixtures()).expect_err("no labels");
+    assert!(
+        error.to_string().starts_with("format \"brat\" holds no labelled texts, expected one of nli4ct, "),
+        "{error}"
+    );
+    let several = "format = \"pubmedqa\"\npath = \"pubmedqa/ori_pqal.json\"\nmap = { yes = [\"a\", \"b\"] }";
+    let error = set(several).read_sequences(&fixtures()).expect_err("two labels").to_string();
+    assert!(error.ends_with("map gives 2 labels for one of the source, expected one"), "{error}");
+    let misspelt = "format = \"phee\"\npath = \"phee/train.json\"\nrelations = { Adverse = \"x\" }";
+    let error = set(misspelt).read_relations(&fixtures()).expect_err("no such label").to_string();
+    assert!(error.ends_with("relations names the label \"Adverse\", which does not occur there"), "{error}");
 }
 
 /// A line that must not be read, and what the error must end with.
@@ -305,7 +477,7 @@ fn broken_texts_are_named_and_not_quoted() {
     let cases: &[(&str, &[u8], &str)] = &[
         ("a.jsonl", b"{\"text\": \"ok\"}\n{\"text\": \"Secret\n", "a.jsonl:2: expected a JSON object with text"),
         ("a.csv", b"id,note\n1,\"Secret\n", "a.csv:2: a quoted cell does not end"),
-        ("b.csv", b"id,note\n1,ok\n2,Secret,more\n", "b.csv: row 2: 3 cells, the header has 2"),
+        ("b.csv", b"id,note\n1,ok\n2,Secret,more\n", "b.csv:3: 3 cells, the header has 2"),
         ("c.csv", b"id,remark\n1,Secret\n", "c.csv: expected a column of [\"note\", \"section_text\", \"text\"]"),
         ("a.json", b"[{\"body\": \"Secret\"}]", "a.json: record 1: expected text"),
         ("a.txt", b"one\nSecret \xff", "a.txt:2: is not UTF-8"),

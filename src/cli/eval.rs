@@ -47,7 +47,7 @@ splits at white space and punctuation. Intervals are percentiles of a bootstrap 
 pub(crate) struct Arguments {
     /// A Hugging Face folder or a packed one [default: the default model]
     model: Option<PathBuf>,
-    /// A data set: brat, conll, bio-json or pubtator, its folder or file, and a split
+    /// A data set with entities: its format (brat, conll, …: docs/data-formats.md), its folder or file, and a split
     #[arg(long, value_name = "FORMAT:PATH[:SPLIT]", required_unless_present = "recipe", conflicts_with = "recipe")]
     data: Option<DataSet>,
     /// The recipe whose [dev] sets are read

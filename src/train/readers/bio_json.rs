@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::json;
 use super::spans::{CodePoints, RawSpan, check_text};
-use super::{Place, Raw, broken, read_at, read_utf8};
+use super::{Place, Raw, broken, read_at};
 use crate::error::Result;
 
 #[derive(Deserialize)]
@@ -29,23 +30,12 @@ struct Entity {
 
 /// One document a record; records are counted from 1.
 pub(super) fn read(path: &Path, skip: &BTreeSet<String>) -> Result<Vec<Raw>> {
-    let records = array(path)?;
+    let records = json::array(path)?;
     let mut documents = Vec::new();
     for (index, record) in records.into_iter().enumerate() {
         documents.extend(read_at(path, Place::Record(index + 1), skip, || document(record))?);
     }
     Ok(documents)
-}
-
-/// The elements of a file that is one JSON array. What the parser says is not repeated: it may quote the text.
-pub(super) fn array(path: &Path) -> Result<Vec<Value>> {
-    serde_json::from_str(&read_utf8(path)?).map_err(|e| {
-        broken(format!("not a JSON array of records, column {}", e.column())).at(format!(
-            "{}:{}",
-            path.display(),
-            e.line()
-        ))
-    })
 }
 
 fn document(record: Value) -> Result<Raw> {
@@ -56,10 +46,10 @@ fn document(record: Value) -> Result<Raw> {
         let read = || {
             let fragments = vec![points.bytes(entity.start, entity.end)?];
             check_text(&record.text, &fragments, &entity.text)?;
-            Ok(RawSpan { fragments, label: entity.label.clone() })
+            Ok(RawSpan::new(fragments, entity.label.clone()))
         };
         read().map_err(|e: crate::error::Error| e.at(format!("entity {}", index + 1)))
     };
     let spans = record.entities.iter().enumerate().map(span).collect::<Result<_>>()?;
-    Ok(Raw { id: record.id, text: record.text, spans })
+    Ok(Raw::new(record.id, record.text, spans))
 }

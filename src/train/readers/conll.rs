@@ -65,7 +65,7 @@ impl Sentence {
             (Tag::Outside, _) => self.open = false,
             (Tag::Inside(label), Some(span)) if span.label == label => span.fragments[0].end = range.end,
             (Tag::Begin(label) | Tag::Inside(label), _) => {
-                self.spans.push(RawSpan { fragments: vec![range], label: label.to_owned() });
+                self.spans.push(RawSpan::new(vec![range], label));
                 self.open = true;
             }
         }
@@ -74,7 +74,7 @@ impl Sentence {
     fn close(&mut self, stem: &str, documents: &mut Vec<Raw>) {
         let Self { text, spans, .. } = std::mem::take(self);
         if !text.is_empty() {
-            documents.push(Raw { id: format!("{stem}:{}", documents.len() + 1), text, spans });
+            documents.push(Raw::new(format!("{stem}:{}", documents.len() + 1), text, spans));
         }
     }
 }

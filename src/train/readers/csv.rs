@@ -3,12 +3,18 @@
 use super::broken;
 use crate::error::Result;
 
+/// A row and the line on which it begins, from 1.
+pub(super) struct Row {
+    pub line: usize,
+    pub cells: Vec<String>,
+}
+
 /// The rows of a file. The error is the line on which an unfinished quoted cell began.
-pub(super) fn rows(text: &str) -> Result<Vec<Vec<String>>, (usize, crate::error::Error)> {
+pub(super) fn rows(text: &str) -> Result<Vec<Row>, (usize, crate::error::Error)> {
     let mut rows = Vec::new();
     let (mut row, mut cell) = (Vec::new(), String::new());
     let mut quote_line = None;
-    let mut line = 1;
+    let (mut line, mut first) = (1, 1);
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         line += usize::from(c == '\n');
@@ -20,7 +26,8 @@ pub(super) fn rows(text: &str) -> Result<Vec<Vec<String>>, (usize, crate::error:
             ('\r', None) if rest.peek() == Some(&'\n') => {}
             ('\n', None) => {
                 row.push(std::mem::take(&mut cell));
-                rows.push(std::mem::take(&mut row));
+                rows.push(Row { line: first, cells: std::mem::take(&mut row) });
+                first = line;
             }
             (c, _) => cell.push(c),
         }
@@ -30,7 +37,7 @@ pub(super) fn rows(text: &str) -> Result<Vec<Vec<String>>, (usize, crate::error:
     }
     if !cell.is_empty() || !row.is_empty() {
         row.push(cell);
-        rows.push(row);
+        rows.push(Row { line: first, cells: row });
     }
     Ok(rows)
 }
@@ -42,12 +49,14 @@ mod tests {
     #[test]
     fn cells_hold_what_they_quote() {
         let found = rows("a,b\r\n\"x, \"\"y\"\"\nz\",\n\"\",last").expect("well formed");
+        assert_eq!(found.iter().map(|row| row.line).collect::<Vec<_>>(), [1, 2, 4]);
+        let found: Vec<_> = found.into_iter().map(|row| row.cells).collect();
         assert_eq!(found, [["a", "b"], ["x, \"y\"\nz", ""], ["", "last"]]);
     }
 
     #[test]
     fn an_open_quote_is_named_by_its_line() {
-        let (line, error) = rows("a,b\n1,\"two\n3,4\n").expect_err("open quote");
+        let (line, error) = rows("a,b\n1,\"two\n3,4\n").err().expect("open quote");
         assert_eq!((line, error.to_string().as_str()), (2, "a quoted cell does not end"));
     }
 }

@@ -15,79 +15,36 @@ mod bio_json;
 mod brat;
 mod conll;
 mod csv;
+mod documents;
+mod format;
+mod isaric;
+mod json;
+mod nli4ct;
+mod phee;
+mod places;
+mod pubmedqa;
 mod pubtator;
+mod raw;
+mod records;
+mod sheet;
 mod spans;
 mod split;
+mod table;
 mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind, Result};
-use spans::RawSpan;
+pub use documents::{Document, Entity, Gold, Relation, RelationDocument, Sequence};
+pub use format::{Format, Holds};
+use places::{Place, broken, read_at, read_bytes, read_table, read_utf8};
+use raw::{Raw, RawSequence};
+use split::Part;
 pub use texts::read_texts;
-
-/// A text and what is known about it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Document {
-    /// Unique in its data set.
-    pub id: String,
-    /// As in the file.
-    pub text: String,
-    /// Sorted, not overlapping, never empty, without white space at the ends.
-    pub spans: Vec<Gold>,
-}
-
-/// An entity that a person marked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gold {
-    /// Bytes of the text.
-    pub range: Range<usize>,
-    /// One label, or several when the source does not tell which of them it is.
-    pub labels: Vec<String>,
-}
-
-/// Prints lengths: neither the text nor the id is for logs.
-impl fmt::Debug for Document {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Document({} bytes, {} spans)", self.text.len(), self.spans.len())
-    }
-}
-
-/// How a data set is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// A folder of `ID.txt` with `ID.ann`, brat standoff, offsets in code points.
-    Brat,
-    /// `token<TAB>tag` lines with a blank line between sentences; a document is a sentence.
-    Conll,
-    /// An array of records with `text` and `entities` of `start`, `end`, `text`, `type`, in code points.
-    BioJson,
-    /// `id|t|title`, `id|a|abstract` and mention rows, in code points; a document is title, space, abstract.
-    Pubtator,
-}
-
-impl Format {
-    /// All formats.
-    pub const ALL: [Self; 4] = [Self::Brat, Self::Conll, Self::BioJson, Self::Pubtator];
-
-    /// As recipes and the command line write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Brat => "brat",
-            Self::Conll => "conll",
-            Self::BioJson => "bio-json",
-            Self::Pubtator => "pubtator",
-        }
-    }
-}
 
 /// One `[data.…]` or `[dev.…]` table of a recipe.
 #[derive(Clone, Debug, Deserialize)]
@@ -97,15 +54,19 @@ pub struct DataSet {
     pub format: Format,
     /// A folder or a file below the data root.
     pub path: PathBuf,
-    /// Which part: for brat a name of `split.tsv`, for the other formats a file of the folder (`train` finds
-    /// `train.tsv`), for any `hash:train`, `hash:dev` or `hash:test`: 80, 10 and 10 of 100 by the hash of the id.
-    /// Absent means everything.
+    /// Which part: where documents are files a folder of that name or a name of `split.tsv`, for the other formats a
+    /// file of the folder (`train` finds `train.tsv`, and `mli_train_v1.jsonl` if no other has `train` in its name), for
+    /// any `hash:train`, `hash:dev` or `hash:test`: 80, 10 and 10 of 100 by the hash of the id. Absent means everything.
     #[serde(default)]
     pub split: Option<String>,
-    /// Source label to ours, or to several of ours when the source does not tell. Labels left out are not read. An
-    /// empty map keeps every label under its own name.
+    /// Source label to ours, or to several of ours when the source does not tell. Labels left out are not read, unless
+    /// `"*"` says what the rest becomes. An empty map keeps every label under its own name. In a set of relations these
+    /// are the types of entities.
     #[serde(default)]
     pub map: BTreeMap<String, Target>,
+    /// The same for the labels of relations.
+    #[serde(default)]
+    pub relations: BTreeMap<String, String>,
     /// The types of ours that the set marks wherever they occur. Elsewhere its silence says nothing, and the trainer
     /// masks the type where nothing is marked. Absent means all types.
     #[serde(default)]
@@ -138,8 +99,8 @@ impl Target {
 impl DataSet {
     /// The whole of a path in a format, every label under its own name.
     pub fn whole(format: Format, path: impl Into<PathBuf>) -> Self {
-        let (map, skip) = (BTreeMap::new(), BTreeSet::new());
-        Self { format, path: path.into(), split: None, map, annotates: None, skip }
+        let (map, relations, skip) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { format, path: path.into(), split: None, map, relations, annotates: None, skip }
     }
 
     /// The same set with another split; one by hash stays one by hash.
@@ -155,55 +116,123 @@ impl DataSet {
         self.annotates.as_ref().is_none_or(|labels| labels.iter().any(|known| known == label))
     }
 
-    /// The documents of the split.
+    /// The documents of the split, for named entity recognition.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] for a file that cannot be read; [`ErrorKind::Data`] with file and line for one that is broken,
-    /// for a split that is not there or empty, and for a label of the map that the source never uses.
+    /// for a split that is not there or empty, and for a label of the map that the source never uses;
+    /// [`ErrorKind::Input`] for a format that holds no entities.
     pub fn read(&self, root: &Path) -> Result<Vec<Document>> {
-        let place = root.join(&self.path);
-        let raw = match self.format {
-            Format::Brat => brat::read(&brat_folder(&place), &self.skip)?,
-            Format::Conll => conll::read(&self.file(&place)?, &self.skip)?,
-            Format::BioJson => bio_json::read(&self.file(&place)?, &self.skip)?,
-            Format::Pubtator => pubtator::read(&self.file(&place)?, &self.skip)?,
-        };
-        self.check_map(&raw).map_err(|e| e.at(place.display()))?;
-        let kept = match self.split.as_deref() {
-            Some(name) if name.starts_with("hash:") || self.format == Format::Brat => split::select(raw, name, &place)?,
-            _ => raw,
-        };
-        if kept.is_empty() {
-            return Err(broken("holds no documents").at(place.display()));
-        }
-        Ok(kept.into_iter().map(|raw| raw.finish(self)).collect())
+        let raw = self.raw(root, Holds::Spans)?;
+        Ok(raw.into_iter().map(|raw| raw.document(self)).collect())
     }
 
-    /// The one file that a split of a file format names.
-    fn file(&self, place: &Path) -> Result<PathBuf> {
-        match self.split.as_deref().filter(|name| !name.starts_with("hash:")) {
-            Some(name) => split::file(place, name),
-            None => Ok(place.to_owned()),
+    /// The documents of the split with the relations among their entities.
+    ///
+    /// # Errors
+    /// As [`DataSet::read`], and for a map that gives an entity several labels.
+    pub fn read_relations(&self, root: &Path) -> Result<Vec<RelationDocument>> {
+        let raw = self.raw(root, Holds::Relations)?;
+        raw.into_iter().map(|raw| raw.relation_document(self)).collect::<Result<_>>().map_err(|e| self.at(e, root))
+    }
+
+    /// The labelled texts of the split.
+    ///
+    /// # Errors
+    /// As [`DataSet::read`], and for a map that gives a label several labels.
+    pub fn read_sequences(&self, root: &Path) -> Result<Vec<Sequence>> {
+        self.require(Holds::Sequences)?;
+        let part = Part::of(self, root)?;
+        let raw = self.sequences(&part.place)?;
+        let used = raw.iter().flat_map(|raw| &raw.sequence.labels).map(String::as_str).collect();
+        check_map(&self.map, &used, "map").map_err(|e| self.at(e, root))?;
+        let kept = part.select(raw, |raw| &raw.group)?;
+        let mapped = kept.into_iter().filter_map(|raw| raw.finish(self).transpose()).collect::<Result<Vec<_>>>();
+        mapped.and_then(not_empty).map_err(|e| self.at(e, root))
+    }
+
+    fn sequences(&self, place: &Path) -> Result<Vec<RawSequence>> {
+        match self.format {
+            Format::Nli4ct => nli4ct::read(place, nli4ct::Premise::Evidence, &self.skip),
+            Format::Nli4ctSection => nli4ct::read(place, nli4ct::Premise::Section, &self.skip),
+            Format::Pubmedqa => pubmedqa::read(place, &self.skip),
+            Format::MtsDialog => table::read_csv(place, &table::MTS_DIALOG, &self.skip),
+            Format::IsaricIcn => isaric::read(place, &self.skip),
+            Format::Jsonl => records::read(place, &self.skip),
+            Format::Csv => table::read_csv(place, &table::GENERIC, &self.skip),
+            Format::Tsv => table::read_tsv(place, &table::GENERIC, &self.skip),
+            Format::Brat | Format::Conll | Format::BioJson | Format::Pubtator | Format::Phee => Ok(Vec::new()),
         }
     }
 
-    /// A misspelt label would silently train nothing.
-    fn check_map(&self, raw: &[Raw]) -> Result<()> {
-        let used: BTreeSet<&str> =
-            raw.iter().flat_map(|raw| &raw.spans).map(|span: &RawSpan| span.label.as_str()).collect();
-        match self.map.keys().find(|label| !used.contains(label.as_str())) {
-            Some(label) => Err(broken(format!("map names the label {label:?}, which does not occur there"))),
-            None => Ok(()),
+    fn raw(&self, root: &Path, what: Holds) -> Result<Vec<Raw>> {
+        self.require(what)?;
+        let part = Part::of(self, root)?;
+        let raw = self.documents(&part.place, what == Holds::Relations)?;
+        let spans = raw.iter().flat_map(|raw| &raw.spans);
+        let used = spans.flat_map(|span| [Some(span.label.as_str()), span.coarse.as_deref()]).flatten().collect();
+        check_map(&self.map, &used, "map").map_err(|e| self.at(e, root))?;
+        if what == Holds::Relations {
+            let used = raw.iter().flat_map(|raw| &raw.relations).map(|relation| relation.label.as_str()).collect();
+            check_map(&self.relations, &used, "relations").map_err(|e| self.at(e, root))?;
+        }
+        not_empty(part.select(raw, |raw| &raw.id)?).map_err(|e| self.at(e, root))
+    }
+
+    fn documents(&self, place: &Path, relations: bool) -> Result<Vec<Raw>> {
+        match self.format {
+            Format::Brat => brat::read(&brat_folder(place), relations, &self.skip),
+            Format::Conll => conll::read(place, &self.skip),
+            Format::BioJson => bio_json::read(place, &self.skip),
+            Format::Pubtator => pubtator::read(place, relations, &self.skip),
+            Format::Phee => phee::read(place, &self.skip),
+            _ => Ok(Vec::new()),
         }
     }
 
-    /// What a source label becomes; nothing if the map leaves it out.
-    fn labels(&self, source: &str) -> Option<Vec<String>> {
+    fn require(&self, what: Holds) -> Result<()> {
+        if self.format.holds(what) {
+            return Ok(());
+        }
+        let (name, fit) = (self.format.name(), Format::holding(what));
+        Err(Error::new(ErrorKind::Input, format!("format {name:?} holds no {what}, expected one of {fit}")))
+    }
+
+    fn at(&self, error: Error, root: &Path) -> Error {
+        error.at(root.join(&self.path).display())
+    }
+
+    /// What a source label becomes; nothing if the map leaves it out. A source may name a class beside the label, which
+    /// counts where the map does not name the label.
+    fn labels(&self, source: &str, class: Option<&str>) -> Option<Vec<String>> {
         if self.map.is_empty() {
             return Some(vec![source.to_owned()]);
         }
-        self.map.get(source).map(|target| target.labels().to_vec())
+        let class = || class.and_then(|class| self.map.get(class));
+        self.map.get(source).or_else(class).or_else(|| self.map.get(REST)).map(|target| target.labels().to_vec())
     }
+
+    fn relation_label(&self, source: &str) -> Option<String> {
+        if self.relations.is_empty() {
+            return Some(source.to_owned());
+        }
+        self.relations.get(source).or_else(|| self.relations.get(REST)).cloned()
+    }
+}
+
+/// What a map calls the labels that it does not name.
+const REST: &str = "*";
+
+/// A misspelt label would silently train nothing.
+fn check_map<T>(map: &BTreeMap<String, T>, used: &BTreeSet<&str>, key: &str) -> Result<()> {
+    match map.keys().find(|label| *label != REST && !used.contains(label.as_str())) {
+        Some(label) => Err(broken(format!("{key} names the label {label:?}, which does not occur there"))),
+        None => Ok(()),
+    }
+}
+
+fn not_empty<T>(items: Vec<T>) -> Result<Vec<T>> {
+    if items.is_empty() { Err(broken("holds no documents")) } else { Ok(items) }
 }
 
 /// `FORMAT:PATH` or `FORMAT:PATH:SPLIT`, every label under its own name.
@@ -212,27 +241,12 @@ impl FromStr for DataSet {
 
     fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.splitn(3, ':');
-        let format = parts.next().and_then(|name| Format::ALL.into_iter().find(|format| format.name() == name));
+        let format = parts.next().and_then(|name| Format::all().find(|format| format.name() == name));
         let (Some(format), Some(path)) = (format, parts.next().filter(|path| !path.is_empty())) else {
-            let names = Format::ALL.map(Format::name).join(", ");
+            let names = Format::all().map(Format::name).collect::<Vec<_>>().join(", ");
             return Err(Error::new(ErrorKind::Input, format!("expected FORMAT:PATH[:SPLIT] with a format of {names}")));
         };
         Ok(Self { split: parts.next().map(str::to_owned), ..Self::whole(format, path) })
-    }
-}
-
-/// A document as the source has it: labels unmapped, spans overlapping.
-struct Raw {
-    id: String,
-    text: String,
-    spans: Vec<RawSpan>,
-}
-
-impl Raw {
-    fn finish(self, set: &DataSet) -> Document {
-        let mapped = self.spans.into_iter().filter_map(|span| Some((span.fragments, set.labels(&span.label)?)));
-        let spans = spans::flatten(&self.text, mapped);
-        Document { id: self.id, text: self.text, spans }
     }
 }
 
@@ -240,43 +254,4 @@ impl Raw {
 fn brat_folder(place: &Path) -> PathBuf {
     let inner = place.join("brat");
     if inner.is_dir() { inner } else { place.to_owned() }
-}
-
-fn broken(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Data, message)
-}
-
-/// Reads UTF-8; the error names the file, and the line of the first byte that is not UTF-8.
-fn read_utf8(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|e| Error::new(ErrorKind::Io, format!("{}: {e}", path.display())))?;
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let line = e.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        broken("is not UTF-8").at(format!("{}:{line}", path.display()))
-    })
-}
-
-/// Where in a file something stands, counted from 1.
-#[derive(Clone, Copy)]
-enum Place {
-    Line(usize),
-    Record(usize),
-}
-
-/// Reads what stands at a place: `None` if the recipe passes it over, an error with the place if it is broken.
-fn read_at<T>(
-    path: &Path,
-    place: Place,
-    skip: &BTreeSet<String>,
-    parse: impl FnOnce() -> Result<T>,
-) -> Result<Option<T>> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (number, named) = match place {
-        Place::Line(number) => (number, format!("{}:{number}", path.display())),
-        Place::Record(number) => (number, format!("{}: record {number}", path.display())),
-    };
-    if skip.contains(&format!("{name}:{number}")) {
-        return Ok(None);
-    }
-    parse().map(Some).map_err(|e| e.at(named))
 }

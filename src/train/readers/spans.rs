@@ -16,6 +16,24 @@ pub(super) struct RawSpan {
     pub fragments: Vec<Range<usize>>,
     /// As the source names it.
     pub label: String,
+    /// A wider class that the source names, too.
+    pub coarse: Option<String>,
+    /// By which relations name it; may be empty.
+    pub id: String,
+    /// See [`super::Entity::concept`].
+    pub concept: Option<String>,
+}
+
+impl RawSpan {
+    /// A span of which nothing else is known.
+    pub(super) fn new(fragments: Vec<Range<usize>>, label: impl Into<String>) -> Self {
+        Self { fragments, label: label.into(), coarse: None, id: String::new(), concept: None }
+    }
+
+    pub(super) fn with_id(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.id);
+        self
+    }
 }
 
 /// Where each code point of a text starts, in bytes, and where the text ends.
@@ -65,10 +83,15 @@ fn trim(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     (start < end).then_some(start..end)
 }
 
+/// Where a span is: its fragments as one range without white space at the ends; nothing if nothing is left.
+pub(super) fn place(text: &str, fragments: &[Range<usize>]) -> Option<Range<usize>> {
+    trim(text, join(text, fragments)?)
+}
+
 /// Spans that do not overlap, in the order of the text: the longer one stays, then the one that came first.
 pub(super) fn flatten(text: &str, marks: impl Iterator<Item = (Vec<Range<usize>>, Vec<String>)>) -> Vec<Gold> {
     let joined = marks.filter_map(|(fragments, labels)| {
-        let range = join(text, &fragments).and_then(|range| trim(text, range))?;
+        let range = place(text, &fragments)?;
         Some(Gold { range, labels })
     });
     let mut candidates: Vec<Gold> = joined.collect();

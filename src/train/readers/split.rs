@@ -1,37 +1,67 @@
 //! Which documents belong to a split.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Raw, broken, read_utf8};
+use super::{DataSet, broken, read_utf8};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The documents of `hash:NAME`, or of a name in `split.tsv` of the set's folder.
-pub(super) fn select(raw: Vec<Raw>, name: &str, place: &Path) -> Result<Vec<Raw>> {
-    if let Some(name) = name.strip_prefix("hash:") {
-        if !["train", "dev", "test"].contains(&name) {
-            return Err(broken(format!("split \"hash:{name}\", expected hash:train, hash:dev or hash:test")));
+/// Where the files of a split are, and what is still to be chosen from them.
+pub(super) struct Part<'a> {
+    /// A folder or a file.
+    pub place: PathBuf,
+    /// Where `split.tsv` would be.
+    root: PathBuf,
+    name: Option<&'a str>,
+}
+
+impl<'a> Part<'a> {
+    pub(super) fn of(set: &'a DataSet, root: &Path) -> Result<Self> {
+        let root = root.join(&set.path);
+        let whole = |name| Self { place: root.clone(), root: root.clone(), name };
+        let found = match set.split.as_deref() {
+            None => return Ok(whole(None)),
+            Some(name) if name.starts_with("hash:") => return Ok(whole(Some(name))),
+            Some(name) if !set.format.is_folder() => file(&root, name)?,
+            Some(name) if root.join(name).is_dir() => root.join(name),
+            Some(name) => return Ok(whole(Some(name))),
+        };
+        Ok(Self { place: found, root, name: None })
+    }
+
+    /// The items of `hash:NAME`, or of a name in `split.tsv` of the set's folder.
+    pub(super) fn select<T>(&self, items: Vec<T>, key: impl Fn(&T) -> &str) -> Result<Vec<T>> {
+        let Some(name) = self.name else { return Ok(items) };
+        if let Some(name) = name.strip_prefix("hash:") {
+            if !["train", "dev", "test"].contains(&name) {
+                return Err(broken(format!("split \"hash:{name}\", expected hash:train, hash:dev or hash:test")));
+            }
+            return Ok(items.into_iter().filter(|item| by_hash(key(item)) == name).collect());
         }
-        return Ok(raw.into_iter().filter(|raw| by_hash(&raw.id) == name).collect());
+        let path = self.root.join("split.tsv");
+        if !path.is_file() {
+            let message = format!("split {name:?} without a split.tsv, expected hash:{name}");
+            return Err(broken(message).at(self.root.display()));
+        }
+        by_table(items, name, &path, key)
     }
-    let path = place.join("split.tsv");
-    if !path.is_file() {
-        return Err(broken(format!("split {name:?} without a split.tsv, expected hash:{name}")).at(place.display()));
-    }
-    let splits = table(&path)?;
+}
+
+fn by_table<T>(items: Vec<T>, name: &str, path: &Path, key: impl Fn(&T) -> &str) -> Result<Vec<T>> {
+    let splits = table(path)?;
     if !splits.values().any(|split| split == name) {
         return Err(broken(format!("has no split {name:?}")).at(path.display()));
     }
+    let documents = items.iter().map(&key).collect::<BTreeSet<_>>().len();
     let mut kept = Vec::new();
-    let documents = raw.len();
-    for raw in raw {
-        match splits.get(&raw.id) {
-            Some(split) if split == name => kept.push(raw),
+    for item in items {
+        match splits.get(key(&item)) {
+            Some(split) if split == name => kept.push(item),
             Some(_) => {}
-            None => return Err(broken(format!("does not name the document {:?}", raw.id)).at(path.display())),
+            None => return Err(broken(format!("does not name the document {:?}", key(&item))).at(path.display())),
         }
     }
     if documents != splits.len() {
@@ -70,14 +100,22 @@ fn by_hash(id: &str) -> &'static str {
     }
 }
 
-/// The file of a folder that a split names: `train.tsv`, or `train` if only one file has that stem.
-pub(super) fn file(place: &Path, name: &str) -> Result<PathBuf> {
+/// The file of a folder that a split names: `train.tsv`, or `train` if only one file has that stem, or if only one has
+/// it as a word of its name: `set_train_v1.tsv`.
+fn file(place: &Path, name: &str) -> Result<PathBuf> {
     let exact = place.join(name);
     if exact.is_file() {
         return Ok(exact);
     }
-    let matches: Vec<_> =
-        files(place)?.into_iter().filter(|path| path.file_stem().is_some_and(|s| s == name)).collect();
+    let files = files(place)?;
+    let named = |fits: &dyn Fn(&str, &Path) -> bool| -> Vec<PathBuf> {
+        let fits = |path: &&PathBuf| path.file_name().is_some_and(|own| fits(&own.to_string_lossy(), path));
+        files.iter().filter(fits).cloned().collect()
+    };
+    let mut matches = named(&|_, path| path.file_stem().is_some_and(|stem| stem == name));
+    if matches.is_empty() {
+        matches = named(&|own, _| is_word_of(name, own));
+    }
     match <[PathBuf; 1]>::try_from(matches) {
         Ok([path]) => Ok(path),
         Err(matches) => {
@@ -85,6 +123,15 @@ pub(super) fn file(place: &Path, name: &str) -> Result<PathBuf> {
             Err(broken(message).at(place.display()))
         }
     }
+}
+
+/// Whether a name stands in another between its ends and characters that are neither letters nor digits.
+fn is_word_of(name: &str, other: &str) -> bool {
+    let free = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    !name.is_empty()
+        && other
+            .match_indices(name)
+            .any(|(at, _)| free(other[..at].chars().next_back()) && free(other[at + name.len()..].chars().next()))
 }
 
 /// The files of a folder, by name.
@@ -103,7 +150,21 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::by_hash;
+    use super::{by_hash, is_word_of};
+
+    #[test]
+    fn a_split_is_a_word_of_a_file_name() {
+        for (name, other, expected) in [
+            ("TrainingSet", "MTS-Dialog-TrainingSet.csv", true),
+            ("TestSet-1", "MTS-Dialog-TestSet-1-MEDIQA.csv", true),
+            ("train", "mli_train_v1.jsonl", true),
+            ("train", "training.tsv", false),
+            ("in", "training.tsv", false),
+            ("", "training.tsv", false),
+        ] {
+            assert_eq!(is_word_of(name, other), expected, "{name} in {other}");
+        }
+    }
 
     /// Computed with Python: `int.from_bytes(hashlib.sha256(id.encode()).digest()[:8], "big") % 100`.
     #[test]

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::json::Id;
 use super::split::files;
-use super::{Document, bio_json, broken, csv, read_utf8};
+use super::{Document, broken, csv, json, read_table, read_utf8};
 use crate::error::Result;
 
 /// The columns of a CSV file that hold a note, and those that hold its id, the first that is there.
@@ -40,20 +41,9 @@ struct Record {
     text: String,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Number(u64),
-    Name(String),
-}
-
 impl Record {
     fn document(self, number: usize) -> Document {
-        let id = match self.id {
-            Some(Id::Number(id)) => id.to_string(),
-            Some(Id::Name(id)) => id,
-            None => number.to_string(),
-        };
+        let id = self.id.map_or_else(|| number.to_string(), String::from);
         Document { id, text: self.text, spans: Vec::new() }
     }
 }
@@ -80,22 +70,22 @@ fn json_array(path: &Path) -> Result<Vec<Document>> {
             .map_err(|_| broken(format!("record {}: expected text", index + 1)).at(path.display()))?;
         Ok(record.document(index + 1))
     };
-    bio_json::array(path)?.into_iter().enumerate().map(read).collect()
+    json::array(path)?.into_iter().enumerate().map(read).collect()
 }
 
 fn table(path: &Path) -> Result<Vec<Document>> {
-    let rows = csv::rows(&read_utf8(path)?).map_err(|(line, e)| e.at(format!("{}:{line}", path.display())))?;
+    let rows = csv::rows(&read_table(path)?).map_err(|(line, e)| e.at(format!("{}:{line}", path.display())))?;
     let mut rows = rows.into_iter();
-    let header = rows.next().unwrap_or_default();
+    let header = rows.next().map(|row| row.cells).unwrap_or_default();
     let column = |names: &[&str]| names.iter().find_map(|name| header.iter().position(|cell| cell == name));
     let Some(text) = column(TEXT_COLUMNS) else {
         return Err(broken(format!("expected a column of {TEXT_COLUMNS:?}")).at(path.display()));
     };
     let id = column(ID_COLUMNS);
-    let read = |(index, mut row): (usize, Vec<String>)| {
+    let read = |(index, csv::Row { line, cells: mut row }): (usize, csv::Row)| {
         if row.len() != header.len() {
             let message = format!("{} cells, the header has {}", row.len(), header.len());
-            return Err(broken(message).at(format!("row {}", index + 1)).at(path.display()));
+            return Err(broken(message).at(format!("{}:{line}", path.display())));
         }
         let id = id.map_or_else(|| (index + 1).to_string(), |column| row[column].clone());
         Ok(Document { id, text: row.swap_remove(text), spans: Vec::new() })
