@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use clinlite::Result;
 use clinlite::backend::simd::SimdBackend;
-use clinlite::backend::{Activation, Backend, Lengths};
+use clinlite::backend::{Activation, Backend, Lengths, Qkv};
 
 /// Something to time, and its name.
 type Peer<'a> = (&'a str, Box<dyn FnMut() -> Result<()> + 'a>);
@@ -53,7 +53,7 @@ fn operations(simd: &SimdBackend, scalar: &SimdBackend) -> Result<()> {
         let (mut attention, mut norm): (Vec<Peer<'_>>, Vec<Peer<'_>>) = Default::default();
         for (name, backend) in [("simd", simd), ("scalar", scalar)] {
             let (qkv, lengths) = (random::tensor(backend, rows, 3 * 384)?, Lengths::new(vec![rows]));
-            attention.push((name, Box::new(move || backend.attention(&qkv, 12, &lengths).map(drop))));
+            attention.push((name, Box::new(move || backend.attention(Qkv::Joined(&qkv), 12, &lengths).map(drop))));
             let (x, layer) = (random::tensor(backend, rows, 384)?, random::norm(backend, 384)?);
             norm.push((name, Box::new(move || backend.add_norm(&x, Some(&x), &layer).map(drop))));
         }

@@ -1,7 +1,7 @@
 //! Inputs of the benches: random numbers in the shapes of the default model.
 
-use clinlite::backend::{Backend, Linear, Norm, Stored, Values};
-use clinlite::models::{Batch, Bert, Config};
+use clinlite::backend::{Backend, Linear, Norm, NormKind, Stored, Values};
+use clinlite::models::{Batch, Config, Encoder};
 use clinlite::weights::Weights;
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -34,13 +34,13 @@ pub(super) fn weight(rows: usize, columns: usize, int8: bool) -> Stored {
         }
         false => Values::F32(values.iter().map(|x| x * bound).collect()),
     };
-    Stored { name: "weight".into(), rows, columns, values }
+    Stored { name: "weight".into(), rows, columns, values, transposed: false }
 }
 
 /// A vector of small values.
 pub(super) fn vector(len: usize) -> Stored {
     let values = noise(len, 3).iter().map(|x| x * 0.1).collect();
-    Stored { name: "vector".into(), rows: 1, columns: len, values: Values::F32(values) }
+    Stored { name: "vector".into(), rows: 1, columns: len, values: Values::F32(values), transposed: false }
 }
 
 /// A dense layer.
@@ -57,20 +57,21 @@ pub(super) fn linear<B: Backend>(
 /// A layer normalisation.
 pub(super) fn norm<B: Backend>(backend: &B, columns: usize) -> clinlite::Result<Norm<B>> {
     let (weight, bias) = (backend.vector(&[vector(columns)])?, backend.vector(&[vector(columns)])?);
-    Ok(Norm { weight, bias, eps: 1e-12 })
+    Ok(Norm { weight, bias, kind: NormKind::LayerNorm { eps: 1e-12 } })
 }
 
 /// Activations, which the trait takes from tables only.
 pub(super) fn tensor<B: Backend>(backend: &B, rows: usize, columns: usize) -> clinlite::Result<B::Tensor> {
     let values = Values::F32(noise(rows * columns, 1));
-    let table = backend.table(Stored { name: "x".into(), rows, columns, values })?;
+    let table = backend.table(Stored { name: "x".into(), rows, columns, values, transposed: false })?;
     let ids: Vec<u32> = (0..rows as u32).collect();
     backend.embed(&[(&table, &ids)])
 }
 
 /// The encoder of the default model with random weights, int8 or `f32`.
-pub(super) fn encoder<B: Backend>(backend: &B, int8: bool) -> clinlite::Result<Bert<B>> {
-    let config: Config = serde_json::from_str(CONFIG).expect("the config above");
+pub(super) fn encoder<B: Backend>(backend: &B, int8: bool) -> clinlite::Result<Encoder<B>> {
+    let json = serde_json::from_str(CONFIG).expect("the config above");
+    let config = Config::new("bert", &json)?;
     let mut tensors = Vec::new();
     matrix(&mut tensors, "bert.embeddings.word_embeddings", 1000, 384, false);
     matrix(&mut tensors, "bert.embeddings.position_embeddings", 512, 384, false);
@@ -89,7 +90,7 @@ pub(super) fn encoder<B: Backend>(backend: &B, int8: bool) -> clinlite::Result<B
     let views = tensors.iter().map(|t| (t.name.as_str(), TensorView::new(t.dtype, t.shape.clone(), &t.bytes)));
     let views: Vec<_> = views.map(|(name, view)| (name, view.expect("whole tensors"))).collect();
     let file = safetensors::serialize(views, None).expect("a small file");
-    Bert::load(backend, &Weights::from_safetensors(&file)?.root().pp("bert"), &config)
+    Encoder::load(backend, &Weights::from_safetensors(&file)?.root(), &config)
 }
 
 /// Sequences of 128 rows.

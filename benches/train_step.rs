@@ -80,7 +80,7 @@ fn config() -> Config {
         "vocab_size": VOCABULARY, "hidden_size": D, "num_hidden_layers": LAYERS, "num_attention_heads": 12,
         "intermediate_size": F, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
     });
-    serde_json::from_value(config).expect("the fields of a config")
+    Config::new("bert", &config).expect("the fields of a config")
 }
 
 /// Random weights under the names of a token classifier.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::backend::{Backend, Lengths};
-use clinlite::models::{Batch, Bert, Config, TokenClassification};
+use clinlite::models::{Batch, Config, Encoder, TokenClassification};
 use clinlite::weights::folder::Folder;
 use clinlite::weights::pack::{About, Says, pack};
 use safetensors::{Dtype, SafeTensors};
@@ -51,7 +51,7 @@ fn expected(name: &str) -> Expected {
 }
 
 fn logits<B: Backend>(backend: &B, folder: &Folder, batch: &Batch) -> Vec<f32> {
-    let config: Config = folder.bert_config().expect("a config");
+    let config = Config::of(folder).expect("a config");
     let weights = folder.weights().expect("weights");
     let labels = folder.label_names().expect("labels").len();
     let model = TokenClassification::load(backend, &weights.root(), &config, labels).expect("loads");
@@ -61,10 +61,10 @@ fn logits<B: Backend>(backend: &B, folder: &Folder, batch: &Batch) -> Vec<f32> {
 
 /// A model of the first `layers` blocks ends in Hugging Face's `hidden_states[layers]`.
 fn hidden_state<B: Backend>(backend: &B, folder: &Folder, batch: &Batch, layers: usize) -> Vec<f32> {
-    let config: Config = folder.bert_config().expect("a config");
-    let config = Config { num_hidden_layers: layers, ..config };
+    let config = Config::of(folder).expect("a config");
+    let config = config.with_layers(layers);
     let weights = folder.weights().expect("weights");
-    let model = Bert::load(backend, &weights.root().pp("bert"), &config).expect("loads");
+    let model = Encoder::load(backend, &weights.root(), &config).expect("loads");
     let state = model.forward(backend, batch).expect("computes");
     pollster::block_on(backend.to_host(&state)).expect("reads back")
 }
@@ -133,7 +133,7 @@ fn a_sequence_does_not_see_its_neighbours() {
 /// The packed folder of a fixture.
 pub(crate) fn packed(name: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = fixture(name);
-    let config: Config = folder.bert_config().expect("a config");
+    let config = Config::of(&folder).expect("a config");
     let labels = folder.label_names().expect("labels").len();
     let about = About { name: Some(name.into()), ..About::default() };
     let packed = pack(&folder, about, Says::default(), None, |backend, root| {

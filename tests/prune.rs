@@ -133,7 +133,7 @@ fn pruned(min_count: u64) -> Pruned {
 /// The logits of a text, and its ids.
 fn logits(folder: &Folder, text: &str) -> (Vec<f32>, Vec<u32>) {
     let backend = SimdBackend::new();
-    let config: Config = folder.bert_config().expect("a config");
+    let config = Config::of(folder).expect("a config");
     let weights = folder.weights().expect("weights");
     let model = TokenClassification::load(&backend, &weights.root(), &config, 3).expect("a model");
     let tokenizer = read_tokenizer(folder).expect("a tokenizer");

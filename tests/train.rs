@@ -46,7 +46,7 @@ const LABELS: usize = 5;
 
 impl Tiny {
     fn load() -> Self {
-        let config: Config = serde_json::from_slice(&fixture("config.json")).unwrap();
+        let config = Config::new("bert", &serde_json::from_slice(&fixture("config.json")).unwrap()).unwrap();
         let bytes = fixture("model.safetensors");
         let weights = Weights::from_safetensors(&bytes).unwrap();
         let backend = CandleBackend::training(0);

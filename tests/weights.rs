@@ -53,7 +53,7 @@ fn load(files: Vec<(String, Vec<u8>)>) -> clinlite::Result<Tagger<SimdBackend>> 
 }
 
 fn logits(folder: &Folder, weights: &Weights<'_>) -> Vec<f32> {
-    let (backend, config): (_, Config) = (SimdBackend::new(), folder.bert_config().expect("a config"));
+    let (backend, config) = (SimdBackend::new(), Config::of(folder).expect("a config"));
     let model = TokenClassification::load(&backend, &weights.root(), &config, 7).expect("loads");
     let logits = model.forward(&backend, &Batch::new([&[2, 20, 30, 40, 3][..]])).expect("computes");
     pollster::block_on(backend.to_host(&logits)).expect("reads back")
@@ -92,7 +92,7 @@ fn a_base_without_a_head_takes_one_from_the_trainer() {
     let folder = Folder::from_files(bare).expect("a folder");
     let mut weights = folder.weights().expect("weights");
     assert_eq!(weights.shape("classifier.weight"), None);
-    let config: Config = folder.bert_config().expect("a config");
+    let config = Config::of(&folder).expect("a config");
     let error = TokenClassification::load(&SimdBackend::new(), &weights.root(), &config, 7).err().expect("no head");
     assert_eq!(error.to_string(), "weight \"classifier.weight\": missing, expected [7, 32]");
 

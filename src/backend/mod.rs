@@ -5,6 +5,7 @@
 //! [`Lengths`]. An operation that a fused kernel does well is one operation.
 
 use std::future::Future;
+use std::ops::Range;
 
 use crate::error::Result;
 
@@ -44,12 +45,25 @@ pub trait Backend {
     /// `act(x · weightᵀ + bias)`: `[R, K]` to `[R, N]`.
     fn linear(&self, x: &Self::Tensor, linear: &Linear<Self>, act: Activation) -> Result<Self::Tensor>;
 
-    /// Layer normalisation of `x + residual` over the columns: `[R, H]`.
+    /// The [`Norm`] of `x + residual`, row by row: `[R, H]`.
     fn add_norm(&self, x: &Self::Tensor, residual: Option<&Self::Tensor>, norm: &Norm<Self>) -> Result<Self::Tensor>;
 
-    /// Scaled dot-product attention inside each sequence: `qkv` is `[R, 3H]` with query, key and value side by side,
-    /// each split in `heads`; the result is `[R, H]`.
-    fn attention(&self, qkv: &Self::Tensor, heads: usize, lengths: &Lengths) -> Result<Self::Tensor>;
+    /// Scaled dot-product attention inside each sequence. Query, key and value are `[R, H]` each, split in `heads`; the
+    /// result is `[R, H]`.
+    fn attention(&self, qkv: Qkv<'_, Self::Tensor>, heads: usize, lengths: &Lengths) -> Result<Self::Tensor>;
+
+    /// `x + y`, both `[R, H]`.
+    fn add(&self, x: &Self::Tensor, y: &Self::Tensor) -> Result<Self::Tensor>;
+
+    /// Some rows of `x`, in the order of their numbers: `[R, H]` to `[rows.len(), H]`.
+    fn rows(&self, x: &Self::Tensor, rows: &[u32]) -> Result<Self::Tensor>;
+
+    /// Some neighbouring columns of `x`: `[R, H]` to `[R, columns.len()]`.
+    fn columns(&self, x: &Self::Tensor, columns: Range<usize>) -> Result<Self::Tensor>;
+
+    /// Each row between its neighbours in its own sequence, zeros beyond the ends: `[next, own, previous]`, `[R, H]` to
+    /// `[R, 3H]`.
+    fn trigram(&self, x: &Self::Tensor, lengths: &Lengths) -> Result<Self::Tensor>;
 
     /// Zeroes elements with probability `p` and scales the rest. Only training overrides this.
     fn dropout(&self, x: Self::Tensor, _p: f32) -> Result<Self::Tensor> {
@@ -58,6 +72,20 @@ pub trait Backend {
 
     /// Shows an inner state to whoever wants to look: tests compare them, distillation learns from them.
     fn observe(&self, _at: Site, _x: &Self::Tensor) {}
+
+    /// Shows what the attention of a layer reads, see [`Site::AttentionMap`]: an engine makes the map if someone looks.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    fn observe_attention(
+        &self,
+        _layer: usize,
+        _qkv: Qkv<'_, Self::Tensor>,
+        _heads: usize,
+        _lengths: &Lengths,
+    ) -> Result<()> {
+        Ok(())
+    }
 
     /// Brings values back to the caller, row by row. The only operation that may wait.
     fn to_host(&self, x: &Self::Tensor) -> impl Future<Output = Result<Vec<f32>>>;
@@ -71,14 +99,48 @@ pub struct Linear<B: Backend + ?Sized> {
     pub bias: Option<B::Vector>,
 }
 
-/// A layer normalisation over `H` columns.
+/// What attention reads, each `[R, H]`.
+#[derive(Debug)]
+pub enum Qkv<'a, T> {
+    /// Query, key and value side by side, `[R, 3H]`.
+    Joined(&'a T),
+    /// The value has another source than query and key.
+    Apart {
+        /// `[R, 2H]`.
+        query_key: &'a T,
+        /// `[R, H]`.
+        value: &'a T,
+    },
+}
+
+impl<T> Clone for Qkv<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Qkv<'_, T> {}
+
+/// A normalisation over `H` columns.
 pub struct Norm<B: Backend + ?Sized> {
     /// `[H]`.
     pub weight: B::Vector,
     /// `[H]`.
     pub bias: B::Vector,
-    /// Added to the variance.
-    pub eps: f32,
+    /// What happens before scale and shift.
+    pub kind: NormKind,
+}
+
+/// What a [`Norm`] does before `x · weight + bias`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NormKind {
+    /// Layer normalisation: `(x - mean) / sqrt(variance + eps)`.
+    LayerNorm {
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// Nothing: MobileBERT's `NoNorm`.
+    NoNorm,
 }
 
 /// What a [`Linear`] does to its result.
@@ -88,6 +150,10 @@ pub enum Activation {
     None,
     /// `x · Φ(x)` with the error function, the `gelu` of BERT (not the tanh approximation).
     Gelu,
+    /// `max(x, 0)`.
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
 }
 
 /// Where [`Backend::observe`] looks.
@@ -95,6 +161,9 @@ pub enum Activation {
 pub enum Site {
     /// Hugging Face's `hidden_states[i]`: 0 is the embedding output, `i` the output of layer `i`. `[R, H]`.
     HiddenState(usize),
+    /// Hugging Face's `attentions[i]`: `softmax(Q Kᵀ / √d)` of layer `i`, sequence after sequence, head after head,
+    /// `[L, L]` each.
+    AttentionMap(usize),
 }
 
 /// The lengths of the sequences whose rows lie one after the other in a tensor.
@@ -133,6 +202,8 @@ pub struct Stored {
     pub columns: usize,
     /// The numbers.
     pub values: Values,
+    /// The file holds them as `[columns, rows]`: whoever writes one must turn them back.
+    pub transposed: bool,
 }
 
 /// The numbers of a [`Stored`] weight.
@@ -150,6 +221,21 @@ pub enum Values {
 }
 
 impl Stored {
+    /// As the file holds it.
+    #[must_use]
+    pub fn in_file_order(&self) -> Self {
+        if self.transposed { self.turned() } else { self.clone() }
+    }
+
+    /// The transpose, as floats.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        let (rows, columns, values) = (self.columns, self.rows, self.to_f32());
+        let turned = (0..values.len()).map(|at| values[at % columns * rows + at / columns]).collect();
+        let values = Values::F32(turned);
+        Self { name: self.name.clone(), rows, columns, values, transposed: !self.transposed }
+    }
+
     /// The numbers as floats, whatever they are stored as.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.values {

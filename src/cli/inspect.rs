@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use clinlite::backend::simd::SimdBackend;
-use clinlite::models::{Config, TokenClassification};
+use clinlite::models::{Config, Shape, TokenClassification};
 use clinlite::weights::Weights;
 use clinlite::weights::folder::Folder;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     writeln!(out, "sha256        {}", folder.sha256())?;
     write_manifest(&mut out, &folder)?;
     let context = || place.display().to_string();
-    let config: Config = folder.bert_config().with_context(context)?;
+    let config: Config = Config::of(&folder).with_context(context)?;
     let labels = folder.label_names();
     write_config(&mut out, &folder, &config, labels.as_deref().unwrap_or_default())?;
     let weights = folder.weights().with_context(context)?;
@@ -72,13 +72,14 @@ fn write_manifest(out: &mut impl Write, folder: &Folder) -> Result<()> {
 }
 
 fn write_config(out: &mut impl Write, folder: &Folder, config: &Config, labels: &[String]) -> Result<()> {
-    let Config { num_hidden_layers, hidden_size, intermediate_size, num_attention_heads, vocab_size, .. } = config;
+    let Shape { num_hidden_layers, hidden_size, num_attention_heads, vocab_size, max_position_embeddings, .. } =
+        config.shape();
     writeln!(
         out,
-        "architecture  {}: {num_hidden_layers} layers, hidden {hidden_size}, feed-forward {intermediate_size}, \
+        "architecture  {}: {num_hidden_layers} layers, hidden {hidden_size}, \
          {num_attention_heads} heads, vocabulary {vocab_size}, at most {} pieces",
         folder.architecture()?,
-        config.max_position_embeddings
+        max_position_embeddings
     )?;
     writeln!(out, "labels        {}", if labels.is_empty() { "none".into() } else { labels.join(" ") })?;
     Ok(())

@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 fn pack_folder(folder: &Folder, about: About, card: Option<Vec<u8>>) -> clinlite::Result<Packed> {
-    let config: Config = folder.bert_config()?;
+    let config: Config = Config::of(folder)?;
     let labels = Labels::new(folder.label_names()?)?;
     let says = Says { labels: labels.types().to_vec(), scheme: Some(labels.scheme().name().into()) };
     pack(folder, about, says, card, |recorder, root| {

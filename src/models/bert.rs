@@ -7,9 +7,10 @@
 
 use serde::Deserialize;
 
-use super::Batch;
-use crate::backend::{Activation, Backend, Lengths, Linear, Norm, Site};
-use crate::error::{Error, ErrorKind, Result};
+use super::config::{divides, only};
+use super::{Batch, Shape};
+use crate::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv};
+use crate::error::Result;
 use crate::weights::Scope;
 
 /// The fields of `config.json` that a forward pass needs; unknown fields are ignored.
@@ -44,163 +45,143 @@ pub struct Config {
     pub position_embedding_type: Option<String>,
 }
 
-fn gelu() -> String {
+pub(super) fn gelu() -> String {
     "gelu".into()
 }
-fn tenth() -> f32 {
+pub(super) fn tenth() -> f32 {
     0.1
 }
-fn two() -> usize {
+pub(super) fn two() -> usize {
     2
 }
-fn eps() -> f32 {
+pub(super) fn eps() -> f32 {
     1e-12
 }
 
 impl Config {
-    /// Refuses settings that would silently compute something else, and sizes that do not fit together.
-    pub fn validate(&self) -> Result<()> {
-        let refuse = |message: String| Err(Error::new(ErrorKind::Unsupported, message).at("config.json"));
-        if self.hidden_act != "gelu" {
-            return refuse(format!("hidden_act {:?} is not implemented, only \"gelu\"", self.hidden_act));
+    pub(super) fn validate(&self) -> Result<()> {
+        only("hidden_act", &self.hidden_act.as_str(), "gelu")?;
+        only("position_embedding_type", &self.position_embedding_type.as_deref().unwrap_or("absolute"), "absolute")?;
+        only("intermediate_size of zero", &(self.intermediate_size == 0), false)?;
+        divides("num_attention_heads", self.num_attention_heads, "hidden_size", self.hidden_size)
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            max_position_embeddings: self.max_position_embeddings,
+            type_vocab_size: self.type_vocab_size,
         }
-        if self.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
-            return refuse(format!("position_embedding_type {:?}, only \"absolute\"", self.position_embedding_type));
-        }
-        if self.num_attention_heads == 0
-            || self.hidden_size == 0
-            || !self.hidden_size.is_multiple_of(self.num_attention_heads)
-        {
-            let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
-            return refuse(format!("hidden_size {hidden} is not a positive multiple of num_attention_heads {heads}"));
-        }
-        if self.vocab_size == 0
-            || self.intermediate_size == 0
-            || self.type_vocab_size == 0
-            || self.max_position_embeddings < 3
-        {
-            return refuse(
-                "vocab_size, intermediate_size, type_vocab_size or max_position_embeddings is too small".into(),
-            );
-        }
-        Ok(())
     }
 }
 
-struct Embeddings<B: Backend> {
+/// Word, position and token type embeddings, normalised.
+pub(super) struct Embeddings<B: Backend> {
     word: B::Table,
     position: B::Table,
-    token_type: B::Table,
+    token_type: Option<B::Table>,
     norm: Norm<B>,
 }
 
 impl<B: Backend> Embeddings<B> {
-    fn load(backend: &B, weights: &Scope<'_>, config: &Config) -> Result<Self> {
-        let d = config.hidden_size;
+    /// Loads tables of `width` columns. Without segments there is no table of token types.
+    pub(super) fn load(backend: &B, weights: &Scope<'_>, shape: &Shape, width: usize, norm: NormKind) -> Result<Self> {
+        let token_type = weights.pp("token_type_embeddings");
+        let token_type =
+            (shape.type_vocab_size > 1).then(|| token_type.table(backend, shape.type_vocab_size, width)).transpose()?;
         Ok(Self {
-            word: weights.pp("word_embeddings").table(backend, config.vocab_size, d)?,
-            position: weights.pp("position_embeddings").table(backend, config.max_position_embeddings, d)?,
-            token_type: weights.pp("token_type_embeddings").table(backend, config.type_vocab_size, d)?,
-            norm: weights.pp("LayerNorm").norm(backend, d, config.layer_norm_eps)?,
+            word: weights.pp("word_embeddings").table(backend, shape.vocab_size, width)?,
+            position: weights.pp("position_embeddings").table(backend, shape.max_position_embeddings, width)?,
+            token_type,
+            norm: weights.pp("LayerNorm").norm(backend, width, norm)?,
         })
     }
 
-    fn forward(&self, backend: &B, batch: &Batch) -> Result<B::Tensor> {
+    /// `[R, width]`.
+    pub(super) fn forward(&self, backend: &B, batch: &Batch) -> Result<B::Tensor> {
         let position_ids = batch.position_ids();
-        let sum = backend.embed(&[
-            (&self.word, &batch.input_ids),
-            (&self.position, &position_ids),
-            (&self.token_type, &batch.token_type_ids),
-        ])?; // [R, D]
-        backend.add_norm(&sum, None, &self.norm) // [R, D]
+        let mut sources = vec![(&self.word, &batch.input_ids[..]), (&self.position, &position_ids)];
+        sources.extend(self.token_type.as_ref().map(|table| (table, &batch.token_type_ids[..])));
+        backend.add_norm(&backend.embed(&sources)?, None, &self.norm)
     }
 }
 
-struct Layer<B: Backend> {
-    qkv: Linear<B>,
-    attention_output: Linear<B>,
-    attention_norm: Norm<B>,
-    intermediate: Linear<B>,
-    output: Linear<B>,
-    output_norm: Norm<B>,
+/// A transformer block with its norms after the residuals.
+pub(super) struct Layer<B: Backend> {
+    pub(super) qkv: Linear<B>,
+    pub(super) attention_output: Linear<B>,
+    pub(super) attention_norm: Norm<B>,
+    pub(super) intermediate: Linear<B>,
+    pub(super) output: Linear<B>,
+    pub(super) output_norm: Norm<B>,
+    pub(super) heads: usize,
+    /// After the attention.
+    pub(super) attention_dropout: f32,
+    /// After the feed-forward network.
+    pub(super) dropout: f32,
 }
 
 impl<B: Backend> Layer<B> {
     fn load(backend: &B, weights: &Scope<'_>, config: &Config) -> Result<Self> {
-        let (d, f, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
+        let (d, f) = (config.hidden_size, config.intermediate_size);
+        let norm = NormKind::LayerNorm { eps: config.layer_norm_eps };
         let attention = weights.pp("attention");
         Ok(Self {
             qkv: attention.pp("self").linear_stack(backend, &["query", "key", "value"], d, d)?,
             attention_output: attention.pp("output.dense").linear(backend, d, d)?,
-            attention_norm: attention.pp("output.LayerNorm").norm(backend, d, eps)?,
+            attention_norm: attention.pp("output.LayerNorm").norm(backend, d, norm)?,
             intermediate: weights.pp("intermediate.dense").linear(backend, f, d)?,
             output: weights.pp("output.dense").linear(backend, d, f)?,
-            output_norm: weights.pp("output.LayerNorm").norm(backend, d, eps)?,
+            output_norm: weights.pp("output.LayerNorm").norm(backend, d, norm)?,
+            heads: config.num_attention_heads,
+            attention_dropout: config.hidden_dropout_prob,
+            dropout: config.hidden_dropout_prob,
         })
     }
 
-    fn forward(&self, backend: &B, x: &B::Tensor, lengths: &Lengths, config: &Config) -> Result<B::Tensor> {
-        let p = config.hidden_dropout_prob;
+    /// Layer `i`, `[R, D]` to `[R, D]`.
+    pub(super) fn forward(&self, backend: &B, i: usize, x: &B::Tensor, lengths: &Lengths) -> Result<B::Tensor> {
         let qkv = backend.linear(x, &self.qkv, Activation::None)?; // [R, 3D]
-        let context = backend.attention(&qkv, config.num_attention_heads, lengths)?; // [R, D]
+        backend.observe_attention(i, Qkv::Joined(&qkv), self.heads, lengths)?;
+        let context = backend.attention(Qkv::Joined(&qkv), self.heads, lengths)?; // [R, D]
         let attended = backend.linear(&context, &self.attention_output, Activation::None)?; // [R, D]
-        let x = backend.add_norm(&backend.dropout(attended, p)?, Some(x), &self.attention_norm)?; // [R, D]
+        let x = backend.add_norm(&backend.dropout(attended, self.attention_dropout)?, Some(x), &self.attention_norm)?; // [R, D]
         let inner = backend.linear(&x, &self.intermediate, Activation::Gelu)?; // [R, F]
         let outer = backend.linear(&inner, &self.output, Activation::None)?; // [R, D]
-        backend.add_norm(&backend.dropout(outer, p)?, Some(&x), &self.output_norm) // [R, D]
+        backend.add_norm(&backend.dropout(outer, self.dropout)?, Some(&x), &self.output_norm) // [R, D]
     }
 }
 
 /// The encoder, without pooler or head.
-pub struct Bert<B: Backend> {
-    config: Config,
+pub(super) struct Bert<B: Backend> {
     embeddings: Embeddings<B>,
     layers: Vec<Layer<B>>,
+    dropout: f32,
 }
 
 impl<B: Backend> Bert<B> {
     /// Loads from `embeddings.…` and `encoder.layer.N.…` below `weights`.
-    ///
-    /// # Errors
-    /// A missing tensor or one of another shape, by name, with both shapes.
-    pub fn load(backend: &B, weights: &Scope<'_>, config: &Config) -> Result<Self> {
-        config.validate()?;
+    pub(super) fn load(backend: &B, weights: &Scope<'_>, config: &Config) -> Result<Self> {
         let layer = |i| Layer::load(backend, &weights.pp("encoder.layer").pp(i), config);
+        let norm = NormKind::LayerNorm { eps: config.layer_norm_eps };
+        let embeddings = weights.pp("embeddings");
         Ok(Self {
-            embeddings: Embeddings::load(backend, &weights.pp("embeddings"), config)?,
+            embeddings: Embeddings::load(backend, &embeddings, &config.shape(), config.hidden_size, norm)?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?,
-            config: config.clone(),
+            dropout: config.hidden_dropout_prob,
         })
     }
 
-    /// `last_hidden_state`, `[R, D]`.
-    ///
-    /// # Errors
-    /// An id outside the vocabulary, a sequence longer than `max_position_embeddings`, or a failure of the engine.
-    pub fn forward(&self, backend: &B, batch: &Batch) -> Result<B::Tensor> {
-        self.check(batch)?;
-        let embedded = self.embeddings.forward(backend, batch)?; // [R, D]
-        let mut x = backend.dropout(embedded, self.config.hidden_dropout_prob)?; // [R, D]
-        backend.observe(Site::HiddenState(0), &x);
-        for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(backend, &x, &batch.lengths, &self.config)?; // [R, D]
-            backend.observe(Site::HiddenState(i + 1), &x);
-        }
-        Ok(x)
+    /// `hidden_states[0]`, `[R, D]`.
+    pub(super) fn embed(&self, backend: &B, batch: &Batch) -> Result<B::Tensor> {
+        backend.dropout(self.embeddings.forward(backend, batch)?, self.dropout)
     }
 
-    fn check(&self, batch: &Batch) -> Result<()> {
-        let refuse = |message: String| Err(Error::new(ErrorKind::Input, message));
-        if let Some(id) = batch.input_ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
-            return refuse(format!("input id {id} is outside the vocabulary of {}", self.config.vocab_size));
-        }
-        let longest = batch.lengths.ranges().map(|rows| rows.len()).max().unwrap_or(0);
-        if longest > self.config.max_position_embeddings {
-            let most = self.config.max_position_embeddings;
-            return refuse(format!(
-                "a sequence of {longest} tokens, the model takes at most {most}: cut it into windows"
-            ));
-        }
-        Ok(())
+    /// `hidden_states[i + 1]` from `hidden_states[i]`, `[R, D]`.
+    pub(super) fn layer(&self, backend: &B, i: usize, x: &B::Tensor, lengths: &Lengths) -> Result<B::Tensor> {
+        self.layers[i].forward(backend, i, x, lengths)
     }
 }

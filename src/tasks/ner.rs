@@ -145,11 +145,12 @@ impl<B: Backend> Tagger<B> {
     /// A file that is missing, damaged or of another hash than its manifest states; an architecture that is not
     /// implemented; labels that are missing or follow no known scheme; a tensor of another shape than configured.
     pub fn load(backend: B, folder: &Folder) -> Result<Self> {
-        let config: Config = folder.bert_config()?;
+        let config = Config::of(folder)?;
+        let shape = config.shape();
         let labels = read_labels(folder)?;
         let tokenizer = read_tokenizer(folder)?;
-        if tokenizer.vocab_size() > config.vocab_size {
-            let (pieces, rows) = (tokenizer.vocab_size(), config.vocab_size);
+        if tokenizer.vocab_size() > shape.vocab_size {
+            let (pieces, rows) = (tokenizer.vocab_size(), shape.vocab_size);
             return Err(Error::new(
                 ErrorKind::Format,
                 format!("the tokenizer has {pieces} pieces, the model {rows} rows"),
@@ -158,7 +159,7 @@ impl<B: Backend> Tagger<B> {
         let weights = folder.weights()?;
         let model = TokenClassification::load(&backend, &weights.root(), &config, labels.len())?;
         let window = folder.manifest().and_then(|manifest| manifest.window);
-        let max_length = window.map_or(DEFAULT_MAX_LENGTH, |w| w.max_length).min(config.max_position_embeddings);
+        let max_length = window.map_or(DEFAULT_MAX_LENGTH, |w| w.max_length).min(shape.max_position_embeddings);
         let stride = window.map_or(DEFAULT_STRIDE.min(max_length / 4), |w| w.stride);
         let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
         let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };

@@ -125,7 +125,7 @@ impl Run {
         }
         let warmup = (plan.steps as f64 * stage.train.warmup).round() as u64;
         let factor = stage.train.schedule.factor(done, plan.steps, warmup);
-        let layers = self.start.bert.num_hidden_layers;
+        let layers = self.start.model.shape().num_hidden_layers;
         let gradient_norm = optimizer.step(|name| rate(name, stage, layers) * factor)?;
         self.position.stage_step += 1;
         self.position.step += 1;

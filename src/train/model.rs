@@ -18,7 +18,7 @@ pub struct Start {
     /// `config.json` as it stands.
     pub config: Value,
     /// What the encoder reads of it.
-    pub bert: Config,
+    pub model: Config,
     /// `tokenizer.json`.
     pub tokenizer: Vec<u8>,
     /// A safetensors file with all names that a token classifier wants.
@@ -41,14 +41,13 @@ impl Start {
     pub fn read(folder: &Path, labels: &[String], seed: u64) -> Result<Self> {
         let config: Value =
             serde_json::from_slice(&read(folder, "config.json")?).map_err(|e| format_error(&e, "config.json"))?;
-        let bert: Config = serde_json::from_value(config.clone()).map_err(|e| format_error(&e, "config.json"))?;
-        bert.validate()?;
+        let architecture = Config::new("bert", &config)?;
         let model = read(folder, "model.safetensors")?;
         let head_kept = label_names(&config).is_some_and(|found| found == labels);
-        let weights = complete(&model, &bert, labels.len(), head_kept, seed)?;
+        let weights = complete(&model, &architecture, labels.len(), head_kept, seed)?;
         let extra = ALONG.iter().filter_map(|name| Some((name.to_string(), fs::read(folder.join(name)).ok()?)));
         let (tokenizer, extra) = (read(folder, "tokenizer.json")?, extra.collect());
-        Ok(Self { config, bert, tokenizer, weights, head_kept, extra })
+        Ok(Self { config, model: architecture, tokenizer, weights, head_kept, extra })
     }
 
     /// States the labels in the config, and how well they follow each other: `[N, N]`.
@@ -85,7 +84,7 @@ fn label_names(config: &Value) -> Option<Vec<String>> {
 }
 
 /// The tensors of a base under the names that a token classifier wants.
-fn complete(model: &[u8], bert: &Config, labels: usize, head_kept: bool, seed: u64) -> Result<Vec<u8>> {
+fn complete(model: &[u8], config: &Config, labels: usize, head_kept: bool, seed: u64) -> Result<Vec<u8>> {
     let damaged = |e| Error::new(ErrorKind::Format, format!("model.safetensors is damaged or truncated: {e:?}"));
     let tensors = SafeTensors::deserialize(model).map_err(damaged)?;
     let prefixed = tensors.names().iter().any(|name| name.starts_with("bert."));
@@ -100,10 +99,10 @@ fn complete(model: &[u8], bert: &Config, labels: usize, head_kept: bool, seed: u
             all.push((if prefixed { name.to_owned() } else { format!("bert.{name}") }, view));
         }
     }
-    let (weight, bias) = head(labels, bert.hidden_size, seed);
+    let (weight, bias) = head(labels, config.shape().hidden_size, seed);
     if !all.iter().any(|(name, _)| name == "classifier.weight") {
         let view = |shape, data| TensorView::new(Dtype::F32, shape, data).map_err(damaged);
-        all.push(("classifier.weight".into(), view(vec![labels, bert.hidden_size], &weight)?));
+        all.push(("classifier.weight".into(), view(vec![labels, config.shape().hidden_size], &weight)?));
         all.push(("classifier.bias".into(), view(vec![labels], &bias)?));
     }
     safetensors::serialize(all, None).map_err(damaged)

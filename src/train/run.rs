@@ -64,8 +64,8 @@ impl Run {
         let recipe = Recipe::parse(text)?;
         let labels = recipe.labels();
         let mut start = Start::read(&places.base, &labels, recipe.seed).map_err(|e| e.at(places.base.display()))?;
-        start.bert.hidden_dropout_prob = recipe.train.dropout;
-        check_lengths(&recipe, start.bert.max_position_embeddings)?;
+        start.model = start.model.with_dropout(recipe.train.dropout);
+        check_lengths(&recipe, start.model.shape().max_position_embeddings)?;
         let tokenizer = Tokenizer::from_json(&start.tokenizer)?;
         let mut hash = Sha256::new();
         for bytes in [text.as_bytes(), &start.tokenizer, &start.weights] {
@@ -80,7 +80,7 @@ impl Run {
             read_exam(&recipe, &places.data, &tokenizer, Labels::new(labels.clone())?.with_transitions(transitions)?)?;
         let backend = CandleBackend::training(recipe.seed);
         let weights = Weights::from_safetensors(&start.weights)?;
-        let model = TokenClassification::load(&backend, &weights.root(), &start.bert, labels.len())?;
+        let model = TokenClassification::load(&backend, &weights.root(), &start.model, labels.len())?;
         start.weights = Vec::new(); // the backend has its own copy
         let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut run = Self {

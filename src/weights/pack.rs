@@ -121,7 +121,8 @@ fn keeps_f32(role: Role, stored: &Stored) -> bool {
     match role {
         Role::Vector => true,
         Role::Table => stored.rows < SHORT_TABLE,
-        Role::Matrix => stored.name.starts_with(CLASSIFIER),
+        // The scales of a matrix belong to its rows, which are columns in the file of one that is turned.
+        Role::Matrix => stored.transposed || stored.name.starts_with(CLASSIFIER),
     }
 }
 

@@ -6,7 +6,7 @@ use safetensors::tensor::Dtype;
 
 use super::floats::{floats, integers};
 use super::{Found, Weights, refuse};
-use crate::backend::{Backend, Linear, Norm, Stored, Values};
+use crate::backend::{Backend, Linear, Norm, NormKind, Stored, Values};
 use crate::error::Result;
 
 /// A place in the tree of weight names: `bert.encoder.layer.0`.
@@ -27,13 +27,13 @@ impl<'a> Scope<'a> {
 
     /// `{prefix}.weight` as rows to look up, `[rows, columns]`.
     pub fn table<B: Backend>(&self, backend: &B, rows: usize, columns: usize) -> Result<B::Table> {
-        backend.table(self.matrix("weight", rows, columns)?)
+        backend.table(self.stored_matrix("weight", rows, columns)?)
     }
 
     /// `{prefix}.weight` `[outputs, inputs]` and `{prefix}.bias` `[outputs]`.
     pub fn linear<B: Backend>(&self, backend: &B, outputs: usize, inputs: usize) -> Result<Linear<B>> {
-        let weight = backend.matrix(&[self.matrix("weight", outputs, inputs)?])?;
-        let bias = Some(backend.vector(&[self.vector("bias", outputs)?])?);
+        let weight = backend.matrix(&[self.stored_matrix("weight", outputs, inputs)?])?;
+        let bias = Some(backend.vector(&[self.stored_vector("bias", outputs)?])?);
         Ok(Linear { weight, bias })
     }
 
@@ -46,19 +46,35 @@ impl<'a> Scope<'a> {
         inputs: usize,
     ) -> Result<Linear<B>> {
         let matrices: Vec<_> =
-            names.iter().map(|name| self.pp(name).matrix("weight", outputs, inputs)).collect::<Result<_>>()?;
-        let vectors: Vec<_> = names.iter().map(|name| self.pp(name).vector("bias", outputs)).collect::<Result<_>>()?;
+            names.iter().map(|name| self.pp(name).stored_matrix("weight", outputs, inputs)).collect::<Result<_>>()?;
+        let vectors: Vec<_> =
+            names.iter().map(|name| self.pp(name).stored_vector("bias", outputs)).collect::<Result<_>>()?;
         Ok(Linear { weight: backend.matrix(&matrices)?, bias: Some(backend.vector(&vectors)?) })
     }
 
     /// `{prefix}.weight` and `{prefix}.bias`, both `[columns]`.
-    pub fn norm<B: Backend>(&self, backend: &B, columns: usize, eps: f32) -> Result<Norm<B>> {
-        let weight = backend.vector(&[self.vector("weight", columns)?])?;
-        let bias = backend.vector(&[self.vector("bias", columns)?])?;
-        Ok(Norm { weight, bias, eps })
+    pub fn norm<B: Backend>(&self, backend: &B, columns: usize, kind: NormKind) -> Result<Norm<B>> {
+        let weight = backend.vector(&[self.stored_vector("weight", columns)?])?;
+        let bias = backend.vector(&[self.stored_vector("bias", columns)?])?;
+        Ok(Norm { weight, bias, kind })
     }
 
-    fn matrix(&self, leaf: &str, rows: usize, columns: usize) -> Result<Stored> {
+    /// `{prefix}.weight` `[outputs, inputs]` without a bias.
+    pub fn matrix<B: Backend>(&self, backend: &B, outputs: usize, inputs: usize) -> Result<B::Matrix> {
+        backend.matrix(&[self.stored_matrix("weight", outputs, inputs)?])
+    }
+
+    /// The matrix `[outputs, inputs]` that `{prefix}.weight` holds transposed, as `[inputs, outputs]`.
+    pub fn transposed<B: Backend>(&self, backend: &B, outputs: usize, inputs: usize) -> Result<B::Matrix> {
+        backend.matrix(&[self.stored_matrix("weight", inputs, outputs)?.turned()])
+    }
+
+    /// `{prefix}.bias` `[columns]`.
+    pub fn vector<B: Backend>(&self, backend: &B, columns: usize) -> Result<B::Vector> {
+        backend.vector(&[self.stored_vector("bias", columns)?])
+    }
+
+    fn stored_matrix(&self, leaf: &str, rows: usize, columns: usize) -> Result<Stored> {
         let name = self.full(leaf);
         let values = match self.weights.find(&name, &[rows, columns])? {
             Found::Supplied(values) => Values::F32(values.to_vec()),
@@ -71,16 +87,16 @@ impl<'a> Scope<'a> {
             }
             Found::File(view) => Values::F32(floats(&view, &name)?),
         };
-        Ok(Stored { name, rows, columns, values })
+        Ok(Stored { name, rows, columns, values, transposed: false })
     }
 
-    fn vector(&self, leaf: &str, columns: usize) -> Result<Stored> {
+    fn stored_vector(&self, leaf: &str, columns: usize) -> Result<Stored> {
         let name = self.full(leaf);
         let values = match self.weights.find(&name, &[columns])? {
             Found::Supplied(values) => values.to_vec(),
             Found::File(view) => floats(&view, &name)?,
         };
-        Ok(Stored { name, rows: 1, columns, values: Values::F32(values) })
+        Ok(Stored { name, rows: 1, columns, values: Values::F32(values), transposed: false })
     }
 
     fn full(&self, leaf: &str) -> String {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use clinlite::Result;
 use clinlite::backend::simd::reference;
-use clinlite::backend::{Activation, Backend, Lengths, Linear, Norm, Stored, Values};
+use clinlite::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv, Stored, Values};
 
 /// What a backend does with int8 weights.
 #[derive(Clone, Copy, PartialEq)]
@@ -54,6 +54,7 @@ pub(super) fn failures<B: Backend>(backend: &B, int8: Int8, tolerance: f32) -> V
     let mut checker = Checker { backend, int8, tolerance, failures: Vec::new() };
     let done = checker.products().and_then(|()| checker.stacked()).and_then(|()| checker.norms());
     let done = done.and_then(|()| checker.attentions()).and_then(|()| checker.embeddings());
+    let done = done.and_then(|()| checker.moves());
     checker.failures.extend(done.err().map(|error| format!("an operation failed: {error}")));
     checker.failures
 }
@@ -70,7 +71,10 @@ impl<B: Backend> Checker<'_, B> {
         for [m, n, k] in PRODUCTS {
             let (x, bias) = (noise(m * k, 1), noise(n, 3));
             for weight in [floats(n, k, 2), integers(n, k, 4)] {
-                for act in [Activation::None, Activation::Gelu] {
+                for act in [Activation::None, Activation::Gelu, Activation::Relu, Activation::Tanh] {
+                    // What goes into a tanh must not be so large that its rounding shows in a result of at most one.
+                    let size = if act == Activation::Tanh { 0.1 } else { 1.0 };
+                    let x: Vec<f32> = x.iter().map(|x| size * x).collect();
                     let found = self.linear(&x, std::slice::from_ref(&weight), &bias, act)?;
                     self.product(&format!("{m} x {n} x {k} {act:?}"), &found, &x, &weight, &bias, act);
                 }
@@ -105,7 +109,13 @@ impl<B: Backend> Checker<'_, B> {
         let parts = [3, 4, 5].map(|seed| integers(8, 33, seed));
         let found = self.linear(&x, &parts, &bias, Activation::None)?;
         let (data, scales) = join_int8(&parts);
-        let joined = Stored { name: fresh_name(), rows: 24, columns: 33, values: Values::Int8 { data, scales } };
+        let joined = Stored {
+            name: fresh_name(),
+            rows: 24,
+            columns: 33,
+            values: Values::Int8 { data, scales },
+            transposed: false,
+        };
         self.product("stacked", &found, &x, &joined, &bias, Activation::None);
 
         let mut parts = parts;
@@ -117,17 +127,20 @@ impl<B: Backend> Checker<'_, B> {
     }
 
     fn norms(&mut self) -> Result<()> {
-        for n in WIDTHS {
-            let (x, residual) = (noise(5 * n, 1), noise(5 * n, 2));
-            let (weight, bias) = (noise(n, 3), noise(n, 4));
-            let eps = 1e-5; // a row of one column has no variance: an eps of 1e-12 would only amplify rounding
-            let norm = Norm { weight: self.vector(&weight)?, bias: self.vector(&bias)?, eps };
-            let (x_tensor, residual_tensor) = (self.tensor(&x, n)?, self.tensor(&residual, n)?);
-            let found = self.host(&self.backend.add_norm(&x_tensor, None, &norm)?)?;
-            self.compare(&format!("norm {n}"), &found, &reference::add_norm(&x, None, &weight, &bias, eps));
-            let found = self.host(&self.backend.add_norm(&x_tensor, Some(&residual_tensor), &norm)?)?;
-            let expected = reference::add_norm(&x, Some(&residual), &weight, &bias, eps);
-            self.compare(&format!("add_norm {n}"), &found, &expected);
+        // A row of one column has no variance: an eps of 1e-12 would only amplify rounding.
+        for kind in [NormKind::LayerNorm { eps: 1e-5 }, NormKind::NoNorm] {
+            for n in WIDTHS {
+                let (x, residual) = (noise(5 * n, 1), noise(5 * n, 2));
+                let (weight, bias) = (noise(n, 3), noise(n, 4));
+                let norm = Norm { weight: self.vector(&weight)?, bias: self.vector(&bias)?, kind };
+                let (x_tensor, residual_tensor) = (self.tensor(&x, n)?, self.tensor(&residual, n)?);
+                let found = self.host(&self.backend.add_norm(&x_tensor, None, &norm)?)?;
+                let expected = reference::add_norm(&x, None, &weight, &bias, kind);
+                self.compare(&format!("{kind:?} of {n}"), &found, &expected);
+                let found = self.host(&self.backend.add_norm(&x_tensor, Some(&residual_tensor), &norm)?)?;
+                let expected = reference::add_norm(&x, Some(&residual), &weight, &bias, kind);
+                self.compare(&format!("{kind:?} of {n} with residual"), &found, &expected);
+            }
         }
         Ok(())
     }
@@ -136,11 +149,38 @@ impl<B: Backend> Checker<'_, B> {
         for (hidden, heads, lengths) in ATTENTIONS {
             let lengths = Lengths::new(lengths.to_vec());
             let qkv: Vec<f32> = noise(lengths.rows() * 3 * hidden, 5).iter().map(|x| 4.0 * x).collect();
-            let found = self.backend.attention(&self.tensor(&qkv, 3 * hidden)?, heads, &lengths)?;
+            let found = self.backend.attention(Qkv::Joined(&self.tensor(&qkv, 3 * hidden)?), heads, &lengths)?;
             let expected = reference::attention(&qkv, hidden, heads, &lengths);
             let found = self.host(&found)?;
             self.compare(&format!("attention {hidden} in {heads} heads, {lengths:?}"), &found, &expected);
+            let columns = |from: usize, to: usize| -> Vec<f32> {
+                qkv.chunks_exact(3 * hidden).flat_map(|row| &row[from * hidden..to * hidden]).copied().collect()
+            };
+            let (query_key, value) = (self.tensor(&columns(0, 2), 2 * hidden)?, self.tensor(&columns(2, 3), hidden)?);
+            let apart = Qkv::Apart { query_key: &query_key, value: &value };
+            let found = self.host(&self.backend.attention(apart, heads, &lengths)?)?;
+            self.compare(&format!("attention of parts, {hidden} in {heads} heads, {lengths:?}"), &found, &expected);
         }
+        Ok(())
+    }
+
+    /// Operations that only move numbers about, and a sum.
+    fn moves(&mut self) -> Result<()> {
+        let (x, y) = (noise(11 * 7, 1), noise(11 * 7, 2));
+        let (x_tensor, y_tensor) = (self.tensor(&x, 7)?, self.tensor(&y, 7)?);
+        let sum: Vec<f32> = x.iter().zip(&y).map(|(x, y)| x + y).collect();
+        let found = self.host(&self.backend.add(&x_tensor, &y_tensor)?)?;
+        self.compare("add", &found, &sum);
+        let rows = [10, 0, 3, 3];
+        let expected: Vec<f32> = rows.iter().flat_map(|&row| &x[row as usize * 7..][..7]).copied().collect();
+        let found = self.host(&self.backend.rows(&x_tensor, &rows)?)?;
+        self.compare("rows", &found, &expected);
+        let expected: Vec<f32> = x.chunks_exact(7).flat_map(|row| &row[2..5]).copied().collect();
+        let found = self.host(&self.backend.columns(&x_tensor, 2..5)?)?;
+        self.compare("columns", &found, &expected);
+        let lengths = Lengths::new(vec![1, 0, 6, 2, 2]);
+        let found = self.host(&self.backend.trigram(&x_tensor, &lengths)?)?;
+        self.compare("trigram", &found, &reference::trigram(&x, 7, &lengths));
         Ok(())
     }
 
@@ -192,12 +232,15 @@ pub(super) fn fingerprint<B: Backend>(backend: &B) -> Result<u64> {
         let weight = backend.matrix(&[integers(n, k, seed)])?;
         Ok(Linear { weight, bias: Some(vector(backend, &noise(n, seed + 1))?) })
     };
-    let norm =
-        Norm { weight: vector(backend, &noise(hidden, 7))?, bias: vector(backend, &noise(hidden, 8))?, eps: 1e-12 };
+    let norm = Norm {
+        weight: vector(backend, &noise(hidden, 7))?,
+        bias: vector(backend, &noise(hidden, 8))?,
+        kind: NormKind::LayerNorm { eps: 1e-12 },
+    };
     let x = tensor(backend, &noise(lengths.rows() * hidden, 9), hidden)?;
     let x = backend.add_norm(&x, None, &norm)?;
     let qkv = backend.linear(&x, &dense(3 * hidden, hidden, 10)?, Activation::None)?;
-    let context = backend.attention(&qkv, 12, &lengths)?;
+    let context = backend.attention(Qkv::Joined(&qkv), 12, &lengths)?;
     let attended = backend.linear(&context, &dense(hidden, hidden, 20)?, Activation::None)?;
     let x = backend.add_norm(&attended, Some(&x), &norm)?;
     let wide = backend.linear(&x, &dense(inner, hidden, 30)?, Activation::Gelu)?;
@@ -225,13 +268,13 @@ fn fresh_name() -> String {
 }
 
 fn floats(rows: usize, columns: usize, seed: u32) -> Stored {
-    Stored { name: fresh_name(), rows, columns, values: Values::F32(noise(rows * columns, seed)) }
+    Stored { name: fresh_name(), rows, columns, values: Values::F32(noise(rows * columns, seed)), transposed: false }
 }
 
 fn integers(rows: usize, columns: usize, seed: u32) -> Stored {
     let data = noise(rows * columns, seed).iter().map(|x| (x * 127.5) as i8).collect();
     let scales = noise(rows, seed + 1).iter().map(|x| 0.01 * (x.abs() + 0.1)).collect();
-    Stored { name: fresh_name(), rows, columns, values: Values::Int8 { data, scales } }
+    Stored { name: fresh_name(), rows, columns, values: Values::Int8 { data, scales }, transposed: false }
 }
 
 fn join_int8(parts: &[Stored]) -> (Vec<i8>, Vec<f32>) {
@@ -247,13 +290,19 @@ fn join_int8(parts: &[Stored]) -> (Vec<i8>, Vec<f32>) {
 
 fn vector<B: Backend>(backend: &B, values: &[f32]) -> Result<B::Vector> {
     let columns = values.len();
-    backend.vector(&[Stored { name: fresh_name(), rows: 1, columns, values: Values::F32(values.to_vec()) }])
+    backend.vector(&[Stored {
+        name: fresh_name(),
+        rows: 1,
+        columns,
+        values: Values::F32(values.to_vec()),
+        transposed: false,
+    }])
 }
 
 /// The trait takes activations from tables only.
 fn tensor<B: Backend>(backend: &B, values: &[f32], columns: usize) -> Result<B::Tensor> {
     let rows = values.len() / columns;
-    let stored = Stored { name: fresh_name(), rows, columns, values: Values::F32(values.to_vec()) };
+    let stored = Stored { name: fresh_name(), rows, columns, values: Values::F32(values.to_vec()), transposed: false };
     let ids: Vec<u32> = (0..rows as u32).collect();
     backend.embed(&[(&backend.table(stored)?, &ids)])
 }

@@ -3,9 +3,11 @@
 //! This is the judge of the fused kernels, and what runs on a device for which there are none yet. candle's own
 //! `layer_norm` and `softmax_last_dim` are not used: they stop gradients without a word.
 
-use candle_core::{D, Result, Tensor};
+use std::ops::Range;
 
-use crate::backend::{Activation, Lengths};
+use candle_core::{D, DType, Result, Tensor};
+
+use crate::backend::{Activation, Lengths, NormKind, Qkv};
 
 /// `act(x · Wᵀ + b)`.
 pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, act: Activation) -> Result<Tensor> {
@@ -17,20 +19,25 @@ pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, act: Ac
     match act {
         Activation::None => Ok(y),
         Activation::Gelu => y.gelu_erf(),
+        Activation::Relu => y.relu(),
+        Activation::Tanh => y.tanh(),
     }
 }
 
-/// Layer normalisation of `x + residual`.
+/// The norm of `x + residual`.
 pub(super) fn add_norm(
     x: &Tensor,
     residual: Option<&Tensor>,
     weight: &Tensor,
     bias: &Tensor,
-    eps: f32,
+    kind: NormKind,
 ) -> Result<Tensor> {
     let x = match residual {
         Some(residual) => (x + residual)?,
         None => x.clone(),
+    };
+    let NormKind::LayerNorm { eps } = kind else {
+        return x.broadcast_mul(weight)?.broadcast_add(bias);
     };
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?; // [R, H]
     let variance = centred.sqr()?.mean_keepdim(D::Minus1)?; // [R, 1]
@@ -38,25 +45,64 @@ pub(super) fn add_norm(
     normalised.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
-/// Attention, one sequence after the other.
-pub(super) fn attention(qkv: &Tensor, heads: usize, lengths: &Lengths) -> Result<Tensor> {
-    let hidden = qkv.dim(1)? / 3;
-    let width = hidden / heads;
+/// Attention, one sequence after the other. The result is `[R, H]`.
+pub(super) fn attention(qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
     let mut outputs = Vec::new();
     for rows in lengths.ranges().filter(|rows| !rows.is_empty()) {
-        let here = qkv.narrow(0, rows.start, rows.len())?;
-        let part = |i: usize| {
-            let part = here.narrow(1, i * hidden, hidden)?.reshape((rows.len(), heads, width))?;
-            part.transpose(0, 1)?.contiguous() // [heads, L, width]
-        };
-        let (q, k, v) = (part(0)?, part(1)?, part(2)?);
-        let scores = (q.matmul(&k.t()?.contiguous()?)? / (width as f64).sqrt())?; // [heads, L, L]
-        let max = scores.max_keepdim(D::Minus1)?.detach();
-        let powers = scores.broadcast_sub(&max)?.exp()?;
-        let map = powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?;
-        outputs.push(map.matmul(&v)?.transpose(0, 1)?.reshape((rows.len(), hidden))?);
+        let [q, k, v] = split(qkv, heads, &rows)?;
+        let hidden = heads * v.dim(2)?;
+        outputs.push(map(&q, &k)?.matmul(&v)?.transpose(0, 1)?.reshape((rows.len(), hidden))?);
     }
-    if outputs.is_empty() { qkv.narrow(1, 0, hidden)?.contiguous() } else { Tensor::cat(&outputs, 0) }
+    match qkv {
+        _ if !outputs.is_empty() => Tensor::cat(&outputs, 0),
+        Qkv::Joined(x) => x.narrow(1, 0, x.dim(1)? / 3)?.contiguous(),
+        Qkv::Apart { value, .. } => Ok(value.clone()),
+    }
+}
+
+/// The attention maps, one after the other: `[Σ heads · L²]`.
+pub(super) fn attention_maps(qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+    let mut maps = Vec::new();
+    for rows in lengths.ranges().filter(|rows| !rows.is_empty()) {
+        let [q, k, _] = split(qkv, heads, &rows)?;
+        maps.push(map(&q, &k)?.flatten_all()?);
+    }
+    Tensor::cat(&maps, 0)
+}
+
+/// Query, key and value of one sequence, `[heads, L, width]`.
+fn split(qkv: Qkv<'_, Tensor>, heads: usize, rows: &Range<usize>) -> Result<[Tensor; 3]> {
+    let part = |x: &Tensor, of: usize, i: usize| {
+        let hidden = x.dim(1)? / of;
+        let part = x.narrow(0, rows.start, rows.len())?.narrow(1, i * hidden, hidden)?;
+        part.reshape((rows.len(), heads, hidden / heads))?.transpose(0, 1)?.contiguous()
+    };
+    Ok(match qkv {
+        Qkv::Joined(x) => [part(x, 3, 0)?, part(x, 3, 1)?, part(x, 3, 2)?],
+        Qkv::Apart { query_key, value } => [part(query_key, 2, 0)?, part(query_key, 2, 1)?, part(value, 1, 0)?],
+    })
+}
+
+/// `softmax(Q Kᵀ / √width)`, `[heads, L, L]`.
+fn map(q: &Tensor, k: &Tensor) -> Result<Tensor> {
+    let scores = (q.matmul(&k.t()?.contiguous()?)? / (q.dim(2)? as f64).sqrt())?;
+    let max = scores.max_keepdim(D::Minus1)?.detach();
+    let powers = scores.broadcast_sub(&max)?.exp()?;
+    powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)
+}
+
+/// `[next, own, previous]` of each row in its own sequence.
+pub(super) fn trigram(x: &Tensor, lengths: &Lengths) -> Result<Tensor> {
+    let edge = Tensor::zeros((1, x.dim(1)?), DType::F32, x.device())?;
+    let mut outputs = Vec::new();
+    for rows in lengths.ranges().filter(|rows| !rows.is_empty()) {
+        let own = x.narrow(0, rows.start, rows.len())?;
+        let rest = |from: usize| own.narrow(0, from, rows.len() - 1);
+        let next = Tensor::cat(&[&rest(1)?, &edge], 0)?;
+        let previous = Tensor::cat(&[&edge, &rest(0)?], 0)?;
+        outputs.push(Tensor::cat(&[&next, &own, &previous], 1)?);
+    }
+    if outputs.is_empty() { Tensor::cat(&[x, x, x], 1) } else { Tensor::cat(&outputs, 0) }
 }
 
 /// The sum of one row of each table for every id.

@@ -7,19 +7,22 @@
 mod composed;
 pub mod kernels;
 mod parameter;
+mod qkv;
 mod tape;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Device, Storage, Tensor};
 
 use self::kernels::random::Stream;
-use self::kernels::{attention, embedding, linear, norm, random};
+use self::kernels::{attention, embedding, linear, norm, random, rows};
 pub use self::parameter::{Gradient, Kind, Parameter, Part};
+use self::qkv::{Kept, attention_shape, with_parts};
 use self::tape::{Backward, Gradients, Tape};
-use super::{Activation, Backend, Lengths, Linear, Norm, Site, Stored};
+use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Looks at inner states, see [`CandleBackend::with_observer`].
@@ -143,6 +146,18 @@ impl CandleBackend {
         lock(&self.tape).record(output, backward);
     }
 
+    /// Records an operation that only moves numbers about.
+    fn record_moved(&self, x: &Tensor, y: &Tensor, back: impl Fn(&[f32]) -> Vec<f32> + Send + 'static) {
+        if self.recording() {
+            let x = x.id();
+            let backward = move |grad: Vec<f32>, gradients: &mut Gradients| {
+                gradients.add(x, back(&grad));
+                Ok(())
+            };
+            self.record(y, Box::new(backward));
+        }
+    }
+
     fn tensor(&self, data: Vec<f32>, columns: usize) -> Result<Tensor> {
         let rows = data.len().checked_div(columns).unwrap_or(0);
         Tensor::from_vec(data, (rows, columns), &self.device).map_err(engine)
@@ -214,9 +229,10 @@ impl Backend for CandleBackend {
                 match &bias {
                     Some(bias) => {
                         let mut gradient = bias.gradient();
-                        linear::backward_activation(&mut grad, before.as_deref(), n, Some(gradient.dense(n)));
+                        let bias_grad = Some(gradient.dense(n));
+                        linear::backward_activation(&mut grad, before.as_deref(), act, n, bias_grad);
                     }
-                    None => linear::backward_activation(&mut grad, before.as_deref(), n, None),
+                    None => linear::backward_activation(&mut grad, before.as_deref(), act, n, None),
                 }
                 host(&x, |x| {
                     linear::backward_weight(&grad, x, weight.gradient().dense(n * k), n, k);
@@ -241,10 +257,10 @@ impl Backend for CandleBackend {
         }
         if !self.fused {
             let (weight, bias) = (layer.weight.value(), layer.bias.value());
-            return composed::add_norm(x, residual, weight, bias, layer.eps).map_err(engine);
+            return composed::add_norm(x, residual, weight, bias, layer.kind).map_err(engine);
         }
         let run = |x: &[f32], residual: Option<&[f32]>| {
-            layer.weight.read(|weight| layer.bias.read(|bias| norm::forward(x, residual, weight, bias, layer.eps)))
+            layer.weight.read(|weight| layer.bias.read(|bias| norm::forward(x, residual, weight, bias, layer.kind)))
         };
         let norm::Forward { y, normalised, rstd } = match residual {
             Some(residual) => host(x, |x| host(residual, |residual| run(x, Some(residual))))???,
@@ -271,25 +287,83 @@ impl Backend for CandleBackend {
         Ok(y)
     }
 
-    fn attention(&self, qkv: &Tensor, heads: usize, lengths: &Lengths) -> Result<Tensor> {
-        let (rows, columns) = qkv.dims2().map_err(engine)?;
-        if heads == 0 || columns % (3 * heads) != 0 || lengths.rows() != rows {
-            let message = format!("attention of {heads} heads on [{rows}, {columns}], lengths of {}", lengths.rows());
-            return Err(Error::new(ErrorKind::Backend, message));
-        }
+    fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+        let shape = attention_shape(qkv, heads, lengths)?;
         if !self.fused {
             return composed::attention(qkv, heads, lengths).map_err(engine);
         }
-        let shape = attention::Shape { lengths: lengths.clone(), heads, hidden: columns / 3 };
-        let y = self.tensor(host(qkv, |qkv| attention::forward(qkv, &shape))?, columns / 3)?; // [R, H]
+        let hidden = shape.hidden;
+        let y = with_parts(qkv, hidden, |parts| attention::forward(&parts, &shape))?;
+        let y = self.tensor(y, hidden)?; // [R, H]
         if self.recording() {
-            let qkv = qkv.clone();
+            let kept = Kept::from(qkv);
             let backward = move |grad: Vec<f32>, gradients: &mut Gradients| {
-                gradients.add(qkv.id(), host(&qkv, |qkv| attention::backward(&grad, qkv, &shape))?);
+                let grad = with_parts(kept.qkv(), hidden, |parts| attention::backward(&grad, &parts, &shape))?;
+                kept.spread(grad, hidden, gradients);
                 Ok(())
             };
             self.record(&y, Box::new(backward));
         }
+        Ok(y)
+    }
+
+    fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        let sum = (x + y).map_err(engine)?;
+        if self.recording() {
+            let (x, y) = (x.id(), y.id());
+            let backward = move |grad: Vec<f32>, gradients: &mut Gradients| {
+                gradients.add(x, grad.clone());
+                gradients.add(y, grad);
+                Ok(())
+            };
+            self.record(&sum, Box::new(backward));
+        }
+        Ok(sum)
+    }
+
+    fn rows(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {
+        let (len, h) = x.dims2().map_err(engine)?;
+        if let Some(row) = rows.iter().find(|&&row| row as usize >= len) {
+            return Err(Error::new(ErrorKind::Backend, format!("row {row} of {len}")));
+        }
+        if !self.fused {
+            let rows = Tensor::new(rows, &self.device).map_err(engine)?;
+            return x.index_select(&rows, 0).map_err(engine);
+        }
+        let y = self.tensor(host(x, |x| rows::select(x, rows, h))?, h)?;
+        let rows = rows.to_vec();
+        self.record_moved(x, &y, move |grad| rows::select_backward(grad, &rows, len * h, h));
+        Ok(y)
+    }
+
+    fn columns(&self, x: &Tensor, columns: Range<usize>) -> Result<Tensor> {
+        let h = x.dim(1).map_err(engine)?;
+        if columns.is_empty() || columns.end > h {
+            return Err(Error::new(ErrorKind::Backend, format!("columns {columns:?} of {h}")));
+        }
+        if !self.fused {
+            let some = x.narrow(1, columns.start, columns.len());
+            return some.and_then(|some| some.contiguous()).map_err(engine);
+        }
+        let y = self.tensor(host(x, |x| rows::columns(x, columns.clone(), h))?, columns.len())?;
+        self.record_moved(x, &y, move |grad| rows::columns_backward(grad, columns.clone(), h));
+        Ok(y)
+    }
+
+    fn trigram(&self, x: &Tensor, lengths: &Lengths) -> Result<Tensor> {
+        let (len, h) = x.dims2().map_err(engine)?;
+        if lengths.rows() != len {
+            return Err(Error::new(
+                ErrorKind::Backend,
+                format!("trigrams of {len} rows, lengths of {}", lengths.rows()),
+            ));
+        }
+        if !self.fused {
+            return composed::trigram(x, lengths).map_err(engine);
+        }
+        let y = self.tensor(host(x, |x| rows::trigram(x, lengths, h))?, 3 * h)?;
+        let lengths = lengths.clone();
+        self.record_moved(x, &y, move |grad| rows::trigram_backward(grad, &lengths, h));
         Ok(y)
     }
 
@@ -320,6 +394,19 @@ impl Backend for CandleBackend {
         if let Some(observer) = &self.observer {
             observer(at, x);
         }
+    }
+
+    fn observe_attention(&self, layer: usize, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<()> {
+        let Some(observer) = &self.observer else { return Ok(()) };
+        let shape = attention_shape(qkv, heads, lengths)?;
+        let maps = if self.fused {
+            let maps = with_parts(qkv, shape.hidden, |parts| attention::maps(&parts, &shape))?;
+            self.tensor(maps, 1)?
+        } else {
+            composed::attention_maps(qkv, heads, lengths).map_err(engine)?
+        };
+        observer(Site::AttentionMap(layer), &maps);
+        Ok(())
     }
 
     async fn to_host(&self, x: &Tensor) -> Result<Vec<f32>> {

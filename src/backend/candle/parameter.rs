@@ -28,6 +28,8 @@ pub struct Part {
     pub name: String,
     /// Rows of the parameter; for a vector its elements.
     pub rows: Range<usize>,
+    /// The file holds it transposed.
+    pub transposed: bool,
 }
 
 /// A named weight.
@@ -58,7 +60,7 @@ impl Parameter {
         for part in stored {
             data.extend(part.to_f32());
             let here = if kind == Kind::Vector { part.columns } else { part.rows };
-            parts.push(Part { name: part.name.clone(), rows: rows..rows + here });
+            parts.push(Part { name: part.name.clone(), rows: rows..rows + here, transposed: part.transposed });
             rows += here;
         }
         let columns = if kind == Kind::Vector { 1 } else { first.columns };

@@ -1,7 +1,7 @@
 //! What a training step remembers of its forward pass, to walk it backwards.
 //!
 //! candle's own graph creates a gradient of zeros for each edge and then adds to it, and keeps all activations until
-//! the end: measured on a step of this encoder that is a fifth of the time. Here a gradient is moved to where it goes,
+//! the end. Here a gradient is moved to where it goes,
 //! matrix products add into it, and what an operation kept is freed as soon as its backward pass has run. Gradients of
 //! parameters go straight into [`super::Parameter::gradient`].
 

@@ -3,7 +3,7 @@
 
 use super::kernels::token_loss::token_loss;
 use super::*;
-use crate::backend::Values;
+use crate::backend::{NormKind, Values};
 
 /// Deterministic numbers around zero.
 fn numbers(len: usize, key: u64) -> Vec<f32> {
@@ -12,7 +12,7 @@ fn numbers(len: usize, key: u64) -> Vec<f32> {
 }
 
 fn stored(name: &str, rows: usize, columns: usize, key: u64) -> Stored {
-    Stored { name: name.into(), rows, columns, values: Values::F32(numbers(rows * columns, key)) }
+    Stored { name: name.into(), rows, columns, values: Values::F32(numbers(rows * columns, key)), transposed: false }
 }
 
 /// An operation under test: builds its weights, runs, returns its result. Inputs are rows of tables, so that their
@@ -33,7 +33,11 @@ fn dense(backend: &CandleBackend, n: usize, k: usize, names: &[&str]) -> Result<
 
 fn norm_layer(backend: &CandleBackend, h: usize) -> Result<Norm<CandleBackend>> {
     let (weight, bias) = (stored("norm.weight", 1, h, 30), stored("norm.bias", 1, h, 31));
-    Ok(Norm { weight: backend.vector(&[weight])?, bias: backend.vector(&[bias])?, eps: 1e-12 })
+    Ok(Norm {
+        weight: backend.vector(&[weight])?,
+        bias: backend.vector(&[bias])?,
+        kind: NormKind::LayerNorm { eps: 1e-12 },
+    })
 }
 
 fn embed_repeated(backend: &CandleBackend) -> Result<Tensor> {
@@ -73,7 +77,7 @@ fn norm_residual(backend: &CandleBackend) -> Result<Tensor> {
 
 fn attention_ragged(backend: &CandleBackend) -> Result<Tensor> {
     let x = input(backend, "x", 34, 3 * 4 * 5, 1)?;
-    backend.attention(&x, 4, &Lengths::new(vec![1, 7, 0, 17, 9]))
+    backend.attention(Qkv::Joined(&x), 4, &Lengths::new(vec![1, 7, 0, 17, 9]))
 }
 
 fn dropout_middle(backend: &CandleBackend) -> Result<Tensor> {
@@ -82,7 +86,35 @@ fn dropout_middle(backend: &CandleBackend) -> Result<Tensor> {
     backend.dropout(backend.linear(&y, &dense(backend, 11, 13, &["w"])?, Activation::None)?, 0.1)
 }
 
-const OPERATIONS: [(&str, Operation); 8] = [
+fn linear_relu(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 67, 19, 1)?;
+    backend.linear(&x, &dense(backend, 23, 19, &["w"])?, Activation::Relu)
+}
+
+fn linear_tanh(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 67, 5, 1)?;
+    backend.linear(&x, &dense(backend, 23, 5, &["w"])?, Activation::Tanh)
+}
+
+fn no_norm(backend: &CandleBackend) -> Result<Tensor> {
+    let (x, r) = (input(backend, "x", 35, 21, 1)?, input(backend, "r", 35, 21, 2)?);
+    let layer = Norm { kind: NormKind::NoNorm, ..norm_layer(backend, 21)? };
+    backend.add_norm(&backend.add_norm(&x, Some(&r), &layer)?, None, &layer)
+}
+
+fn attention_of_parts(backend: &CandleBackend) -> Result<Tensor> {
+    let (qk, v) = (input(backend, "qk", 34, 2 * 4 * 5, 1)?, input(backend, "v", 34, 4 * 5, 2)?);
+    backend.attention(Qkv::Apart { query_key: &qk, value: &v }, 4, &Lengths::new(vec![1, 7, 0, 17, 9]))
+}
+
+fn moved(backend: &CandleBackend) -> Result<Tensor> {
+    let x = input(backend, "x", 11, 6, 1)?;
+    let wide = backend.trigram(&x, &Lengths::new(vec![1, 0, 7, 3]))?;
+    let some = backend.columns(&backend.rows(&wide, &[10, 2, 2, 0])?, 3..9)?;
+    backend.add(&some, &backend.rows(&x, &[1, 2, 3, 3])?)
+}
+
+const OPERATIONS: [(&str, Operation); 13] = [
     ("embed, repeated ids", embed_repeated),
     ("linear", linear_plain),
     ("linear with gelu", linear_gelu),
@@ -91,6 +123,11 @@ const OPERATIONS: [(&str, Operation); 8] = [
     ("norm with residual", norm_residual),
     ("attention, ragged", attention_ragged),
     ("dropout", dropout_middle),
+    ("linear with relu", linear_relu),
+    ("linear with tanh", linear_tanh),
+    ("no norm", no_norm),
+    ("attention of parts", attention_of_parts),
+    ("rows, columns, trigrams and a sum", moved),
 ];
 
 /// The result, and the gradients of `Σ result · upstream` by parameter.
@@ -180,7 +217,7 @@ fn long_sequences_and_many_rows_agree_too() {
     fn operation(backend: &CandleBackend) -> Result<Tensor> {
         let x = input(backend, "x", 515, 24, 1)?;
         let qkv = backend.linear(&x, &dense(backend, 24, 24, &["q", "k", "v"])?, Activation::None)?;
-        let y = backend.attention(&qkv, 2, &Lengths::new(vec![300, 3, 212]))?;
+        let y = backend.attention(Qkv::Joined(&qkv), 2, &Lengths::new(vec![300, 3, 212]))?;
         backend.add_norm(&y, Some(&x), &norm_layer(backend, 24)?)
     }
     let (_, y, gradients) = fused(operation);
@@ -267,5 +304,5 @@ fn shapes_that_do_not_fit_are_refused_with_their_names() {
     let table = backend.table(stored("table", 4, 5, 1)).unwrap();
     let error = backend.embed(&[(&table, &[4])]).unwrap_err();
     assert_eq!(error.to_string(), "table: id 4 in a table of 4 rows");
-    assert!(backend.attention(&x, 2, &Lengths::new(vec![4])).is_err());
+    assert!(backend.attention(Qkv::Joined(&x), 2, &Lengths::new(vec![4])).is_err());
 }

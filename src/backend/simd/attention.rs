@@ -15,8 +15,9 @@ const BLOCK: usize = 24;
 
 /// `softmax(Q Kᵀ / √d) V` for each sequence and head.
 pub(crate) struct Attention<'a> {
-    /// `[rows, 3 · hidden]`: query, key and value side by side, each split in heads.
-    pub(crate) qkv: &'a [f32],
+    pub(crate) query: Part<'a>,
+    pub(crate) key: Part<'a>,
+    pub(crate) value: Part<'a>,
     pub(crate) hidden: usize,
     pub(crate) heads: usize,
     pub(crate) lengths: &'a Lengths,
@@ -24,6 +25,20 @@ pub(crate) struct Attention<'a> {
     pub(crate) scratch: &'a mut [f32],
     /// `[rows, hidden]`.
     pub(crate) out: &'a mut [f32],
+}
+
+/// Query, key or value of all heads: `[rows, hidden]`, the first number of each row `stride` after that of the last.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
+}
+
+impl<'a> Part<'a> {
+    /// From `row` and `column` on.
+    fn at(self, row: usize, column: usize) -> Self {
+        Self { values: &self.values[row * self.stride + column..], ..self }
+    }
 }
 
 /// The scratch of sequences up to `longest` with heads of width `width`.
@@ -34,22 +49,24 @@ pub(crate) fn scratch_len(longest: usize, width: usize) -> usize {
 impl Kernel for Attention<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let (hidden, width) = (self.hidden, self.hidden / self.heads);
-        for rows in self.lengths.ranges().filter(|rows| !rows.is_empty()) {
-            let qkv = &self.qkv[rows.start * 3 * hidden..rows.end * 3 * hidden];
-            let out = &mut self.out[rows.start * hidden..rows.end * hidden];
-            for head in 0..self.heads {
-                let at = head * width;
-                Head { qkv, hidden, width, at, len: rows.len() }.run(lanes, &mut *self.scratch, out);
+        let Self { query, key, value, hidden, heads, lengths, scratch, out } = self;
+        let width = hidden / heads;
+        for rows in lengths.ranges().filter(|rows| !rows.is_empty()) {
+            let out = &mut out[rows.start * hidden..rows.end * hidden];
+            for at in (0..hidden).step_by(width) {
+                let [query, key, value] = [query, key, value].map(|part| part.at(rows.start, at));
+                Head { query, key, value, hidden, width, at, len: rows.len() }.run(lanes, &mut *scratch, out);
             }
         }
     }
 }
 
-/// One head of one sequence of `len` rows, whose columns begin `at`.
+/// One head of one sequence of `len` rows: its own parts, and where `at` its columns of the result begin.
 #[derive(Clone, Copy)]
 struct Head<'a> {
-    qkv: &'a [f32],
+    query: Part<'a>,
+    key: Part<'a>,
+    value: Part<'a>,
     hidden: usize,
     width: usize,
     at: usize,
@@ -59,7 +76,7 @@ struct Head<'a> {
 impl Head<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L, scratch: &mut [f32], out: &mut [f32]) {
-        let Self { qkv, hidden, width, at, len } = self;
+        let Self { query, hidden, width, at, len, .. } = self;
         let (keys, scratch) = scratch.split_at_mut(panel_len(len, width));
         let (values, scratch) = scratch.split_at_mut(panel_len(width, len));
         self.pack(keys, values);
@@ -67,8 +84,8 @@ impl Head<'_> {
         for start in (0..len).step_by(BLOCK) {
             let rows = BLOCK.min(len - start);
             let scores = &mut scratch[..rows * stride];
-            let queries = &qkv[start * 3 * hidden + at..];
-            let tiles = F32Tiles::<false> { rows: queries, stride: 3 * hidden, inputs: width, panels: keys };
+            let queries = query.at(start, 0).values;
+            let tiles = F32Tiles::<false> { rows: queries, stride: query.stride, inputs: width, panels: keys };
             lanes.call(GemmF32 { tiles, out: plain(scores, stride, rows, len) });
             let sums = &mut [0.0; BLOCK][..rows];
             lanes.call(Exponentials { scores, stride, len, sums });
@@ -86,12 +103,12 @@ impl Head<'_> {
     /// `[width/8][len][8]`.
     #[inline(always)]
     fn pack(self, keys: &mut [f32], values: &mut [f32]) {
-        let Self { qkv, hidden, width, at, len } = self;
+        let Self { key, value, width, len, .. } = self;
         let scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-        pack_f32(&qkv[hidden + at..], 3 * hidden, width, scale, keys);
+        pack_f32(key.values, key.stride, len, width, scale, keys);
         for (p, panel) in values.chunks_exact_mut(len * WIDTH).enumerate() {
-            let columns = 2 * hidden + at + p * WIDTH..2 * hidden + at + width.min((p + 1) * WIDTH);
-            for (row, to) in qkv.chunks_exact(3 * hidden).zip(panel.as_chunks_mut::<WIDTH>().0) {
+            let columns = p * WIDTH..width.min((p + 1) * WIDTH);
+            for (row, to) in value.values.chunks(value.stride).zip(panel.as_chunks_mut::<WIDTH>().0) {
                 let row = &row[columns.clone()];
                 match row.first_chunk() {
                     Some(whole) => *to = *whole,

@@ -89,8 +89,11 @@ impl Out<'_> {
                 self.tile::<L, 1, P>(lanes, tiles, row, panel);
             }
         }
-        if self.act == Activation::Gelu {
-            self.activate(lanes, start, end, panel, P);
+        match self.act {
+            Activation::None => (),
+            Activation::Gelu => self.activate(lanes, start, end, panel, P, math::gelu_erf::<L>),
+            Activation::Relu => self.activate(lanes, start, end, panel, P, math::relu::<L>),
+            Activation::Tanh => self.activate(lanes, start, end, panel, P, math::tanh::<L>),
         }
     }
 
@@ -122,18 +125,26 @@ impl Out<'_> {
 
     /// The activation of finished columns, while they are in the first cache: one copy of its code serves all tiles.
     #[inline(always)]
-    fn activate<L: Lanes>(&mut self, lanes: L, start: usize, end: usize, panel: usize, panels: usize) {
+    fn activate<L: Lanes>(
+        &mut self,
+        lanes: L,
+        start: usize,
+        end: usize,
+        panel: usize,
+        panels: usize,
+        act: impl Fn(L, L::Floats) -> L::Floats,
+    ) {
         let columns = panel * WIDTH..self.columns.min((panel + panels) * WIDTH);
         for row in start..end {
             let row = &mut self.values[row * self.stride..][columns.clone()];
             let (whole, rest) = row.as_chunks_mut::<WIDTH>();
             for values in whole {
                 let x = lanes.load(values);
-                lanes.store(math::gelu_erf(lanes, x), values);
+                lanes.store(act(lanes, x), values);
             }
             if !rest.is_empty() {
                 let x = lanes.load(&padded(rest));
-                store_some(lanes, math::gelu_erf(lanes, x), rest);
+                store_some(lanes, act(lanes, x), rest);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `2^x` and GELU for eight lanes. No fused operation: the same bits on every target.
+//! `2^x`, GELU, ReLU and tanh for eight lanes. No fused operation: the same bits on every target.
 
 use super::lanes::{Lanes, MAGIC};
 
@@ -40,6 +40,22 @@ pub(crate) fn gelu_erf<L: Lanes>(lanes: L, x: L::Floats) -> L::Floats {
     lanes.sub(lanes.max(x, lanes.splat(0.0)), tail)
 }
 
+/// `max(x, 0)`.
+#[inline(always)]
+pub(crate) fn relu<L: Lanes>(lanes: L, x: L::Floats) -> L::Floats {
+    lanes.max(x, lanes.splat(0.0))
+}
+
+/// The hyperbolic tangent as `1 - 2 / (e^2x + 1)`, absolute error below 1e-6.
+#[inline(always)]
+pub(crate) fn tanh<L: Lanes>(lanes: L, x: L::Floats) -> L::Floats {
+    // Beyond 20 the result is one to the last bit, and the power would leave its range: min(x, 20).
+    let x = lanes.sub(lanes.splat(0.0), lanes.max(lanes.sub(lanes.splat(0.0), x), lanes.splat(-20.0)));
+    let power = exp2(lanes, lanes.mul(x, lanes.splat(2.0 * std::f32::consts::LOG2_E)));
+    let one = lanes.splat(1.0);
+    lanes.sub(one, lanes.div(lanes.splat(2.0), lanes.add(power, one)))
+}
+
 /// `a · x + b`. Polynomials are trees of these rather than chains: half the latency.
 #[inline(always)]
 fn line<L: Lanes>(lanes: L, x: L::Floats, a: f32, b: f32) -> L::Floats {
@@ -53,22 +69,34 @@ mod tests {
     use super::*;
     use crate::backend::Activation;
 
-    struct Map<'a>(&'a mut [[f32; WIDTH]], bool);
+    #[derive(Clone, Copy)]
+    enum Function {
+        Exp2,
+        Gelu,
+        Tanh,
+    }
+
+    struct Map<'a>(&'a mut [[f32; WIDTH]], Function);
 
     impl Kernel for Map<'_> {
         #[inline(always)]
         fn run<L: Lanes>(self, lanes: L) {
             for values in self.0 {
                 let x = lanes.load(values);
-                lanes.store(if self.1 { gelu_erf(lanes, x) } else { exp2(lanes, x) }, values);
+                let y = match self.1 {
+                    Function::Exp2 => exp2(lanes, x),
+                    Function::Gelu => gelu_erf(lanes, x),
+                    Function::Tanh => tanh(lanes, x),
+                };
+                lanes.store(y, values);
             }
         }
     }
 
-    fn mapped(values: &[[f32; WIDTH]], gelu: bool) -> Vec<[f32; WIDTH]> {
+    fn mapped(values: &[[f32; WIDTH]], function: Function) -> Vec<[f32; WIDTH]> {
         let (mut fast, mut plain) = (values.to_vec(), values.to_vec());
-        Target::detect().run(Map(&mut fast, gelu));
-        Target::Scalar.run(Map(&mut plain, gelu));
+        Target::detect().run(Map(&mut fast, function));
+        Target::Scalar.run(Map(&mut plain, function));
         assert_eq!(fast, plain, "the same bits on every target");
         fast
     }
@@ -79,11 +107,11 @@ mod tests {
             .step_by(8)
             .map(|i| std::array::from_fn(|lane| (i + lane as i32) as f32 * 0.001_003))
             .collect();
-        for (x, y) in values.as_flattened().iter().zip(mapped(&values, false).as_flattened()) {
+        for (x, y) in values.as_flattened().iter().zip(mapped(&values, Function::Exp2).as_flattened()) {
             let expected = f64::from(*x).exp2();
             assert!((f64::from(*y) / expected - 1.0).abs() < 3e-7, "2^{x} = {y}, expected {expected}");
         }
-        assert!(mapped(&[[-1e9; WIDTH]], false)[0][0] < 1e-30);
+        assert!(mapped(&[[-1e9; WIDTH]], Function::Exp2)[0][0] < 1e-30);
     }
 
     #[test]
@@ -92,12 +120,25 @@ mod tests {
             .step_by(8)
             .map(|i| std::array::from_fn(|lane| (i + lane as i32) as f32 * 0.000_999))
             .collect();
-        for (x, y) in values.as_flattened().iter().zip(mapped(&values, true).as_flattened()) {
+        for (x, y) in values.as_flattened().iter().zip(mapped(&values, Function::Gelu).as_flattened()) {
             let expected = activate(f64::from(*x), Activation::Gelu);
             assert!(
                 (f64::from(*y) - expected).abs() < 1e-6 * f64::from(x.abs()).max(1.0),
                 "gelu({x}) = {y}, expected {expected}"
             );
+        }
+    }
+
+    #[test]
+    fn tanh_error() {
+        let values: Vec<[f32; WIDTH]> = (-24_000..24_000)
+            .step_by(8)
+            .map(|i| std::array::from_fn(|lane| (i + lane as i32) as f32 * 0.000_999))
+            .chain([[-1e30, -1e9, -100.0, 100.0, 1e9, 1e30, 0.0, -0.0]])
+            .collect();
+        for (x, y) in values.as_flattened().iter().zip(mapped(&values, Function::Tanh).as_flattened()) {
+            let expected = activate(f64::from(*x), Activation::Tanh);
+            assert!((f64::from(*y) - expected).abs() < 1e-6, "tanh({x}) = {y}, expected {expected}");
         }
     }
 }

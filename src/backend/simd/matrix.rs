@@ -46,7 +46,7 @@ impl Matrix {
             None => {
                 let values: Vec<f32> = parts.iter().flat_map(Stored::to_f32).collect();
                 let mut data = vec![0.0; panel_len(outputs, inputs)];
-                pack_f32(&values, inputs, inputs, 1.0, &mut data);
+                pack_f32(&values, inputs, outputs, inputs, 1.0, &mut data);
                 Panels::F32(data)
             }
         };
@@ -110,8 +110,8 @@ pub(crate) fn panel_len(n: usize, k: usize) -> usize {
 
 /// Writes rows `[n, k]`, `stride` apart, times `scale` into panels `[n/8][k][8]`.
 #[inline(always)]
-pub(crate) fn pack_f32(rows: &[f32], stride: usize, k: usize, scale: f32, panels: &mut [f32]) {
-    let mut rows = rows.chunks(stride);
+pub(crate) fn pack_f32(rows: &[f32], stride: usize, n: usize, k: usize, scale: f32, panels: &mut [f32]) {
+    let mut rows = rows.chunks(stride).take(n);
     for panel in panels.chunks_exact_mut(k * WIDTH) {
         let panel = panel.as_chunks_mut::<WIDTH>().0;
         for lane in 0..WIDTH {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn stored(rows: usize, columns: usize, values: Values) -> Stored {
-        Stored { name: "w".into(), rows, columns, values }
+        Stored { name: "w".into(), rows, columns, values, transposed: false }
     }
 
     #[test]

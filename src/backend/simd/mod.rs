@@ -20,6 +20,7 @@ mod pool;
 mod quantize;
 pub mod reference;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use self::gemm::Out;
@@ -30,7 +31,7 @@ use self::matrix::Panels;
 pub use self::matrix::{Matrix, Table, Vector};
 use self::pool::{Buffer, Shelf};
 use self::quantize::{Quantize, padded_columns};
-use super::{Activation, Backend, Lengths, Linear, Norm, Stored, Values};
+use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The engine: a vector unit and buffers to reuse.
@@ -165,31 +166,87 @@ impl Backend for SimdBackend {
             columns,
             weight: &norm.weight.values,
             bias: &norm.bias.values,
-            eps: norm.eps,
+            kind: norm.kind,
             out: out.buffer.values_mut(),
         });
         Ok(out)
     }
 
-    fn attention(&self, qkv: &Tensor, heads: usize, lengths: &Lengths) -> Result<Tensor> {
-        let hidden = qkv.columns / 3;
-        if heads == 0 || hidden == 0 || !qkv.columns.is_multiple_of(3) || !hidden.is_multiple_of(heads) {
-            return refuse(format!("attention: {} columns are not three times {heads} heads", qkv.columns));
+    fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+        let (shape, hidden, fits) = match qkv {
+            Qkv::Joined(x) => (x, x.columns / 3, x.columns.is_multiple_of(3)),
+            Qkv::Apart { query_key: x, value } => {
+                (x, value.columns, x.columns == 2 * value.columns && x.rows == value.rows)
+            }
+        };
+        if !fits || heads == 0 || hidden == 0 || !hidden.is_multiple_of(heads) {
+            return refuse(format!("attention: {} columns do not hold the parts of {heads} heads", shape.columns));
         }
-        if lengths.rows() != qkv.rows {
-            return refuse(format!("attention: expected {} rows, found {}", lengths.rows(), qkv.rows));
+        if lengths.rows() != shape.rows {
+            return refuse(format!("attention: expected {} rows, found {}", lengths.rows(), shape.rows));
         }
         let longest = lengths.ranges().map(|rows| rows.len()).max().unwrap_or(0);
         let mut scratch = self.floats.take(attention::scratch_len(longest, hidden / heads));
-        let mut out = self.tensor(qkv.rows, hidden);
-        self.target.run(attention::Attention {
-            qkv: qkv.buffer.values(),
-            hidden,
-            heads,
-            lengths,
-            scratch: scratch.values_mut(),
-            out: out.buffer.values_mut(),
-        });
+        let mut out = self.tensor(shape.rows, hidden);
+        let (scratch, to) = (scratch.values_mut(), out.buffer.values_mut());
+        let [query, key, value] = parts(qkv, hidden);
+        self.target.run(attention::Attention { query, key, value, hidden, heads, lengths, scratch, out: to });
+        Ok(out)
+    }
+
+    fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        if (x.rows, x.columns) != (y.rows, y.columns) {
+            return refuse(format!("add: expected [{}, {}], found [{}, {}]", x.rows, x.columns, y.rows, y.columns));
+        }
+        let mut out = self.tensor(x.rows, x.columns);
+        let sums = x.buffer.values().iter().zip(y.buffer.values()).map(|(x, y)| x + y);
+        out.buffer.values_mut().iter_mut().zip(sums).for_each(|(to, sum)| *to = sum);
+        Ok(out)
+    }
+
+    fn rows(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {
+        let mut out = self.tensor(rows.len(), x.columns);
+        for (to, &row) in out.buffer.values_mut().chunks_exact_mut(x.columns.max(1)).zip(rows) {
+            let row = row as usize;
+            if row >= x.rows {
+                return refuse(format!("rows: row {row} of {}", x.rows));
+            }
+            to.copy_from_slice(&x.buffer.values()[row * x.columns..(row + 1) * x.columns]);
+        }
+        Ok(out)
+    }
+
+    fn columns(&self, x: &Tensor, columns: Range<usize>) -> Result<Tensor> {
+        if columns.is_empty() || columns.end > x.columns {
+            return refuse(format!("columns: {columns:?} of {}", x.columns));
+        }
+        let mut out = self.tensor(x.rows, columns.len());
+        let rows = x.buffer.values().chunks_exact(x.columns);
+        for (to, row) in out.buffer.values_mut().chunks_exact_mut(columns.len()).zip(rows) {
+            to.copy_from_slice(&row[columns.clone()]);
+        }
+        Ok(out)
+    }
+
+    fn trigram(&self, x: &Tensor, lengths: &Lengths) -> Result<Tensor> {
+        if lengths.rows() != x.rows {
+            return refuse(format!("trigram: expected {} rows, found {}", lengths.rows(), x.rows));
+        }
+        let (columns, from) = (x.columns, x.buffer.values());
+        let mut out = self.tensor(x.rows, 3 * columns);
+        let to = out.buffer.values_mut();
+        to.fill(0.0);
+        for rows in lengths.ranges() {
+            for row in rows.clone() {
+                let own = &from[row * columns..(row + 1) * columns];
+                // The row is the next one of the row before, its own, and the previous one of the row after.
+                for (reader, part) in [(row.wrapping_sub(1), 0), (row, 1), (row + 1, 2)] {
+                    if rows.contains(&reader) {
+                        to[(3 * reader + part) * columns..][..columns].copy_from_slice(own);
+                    }
+                }
+            }
+        }
         Ok(out)
     }
 
@@ -211,6 +268,18 @@ impl SimdBackend {
         });
         let (rows, row_scales) = (quantized.values(), row_scales.values());
         self.target.run(GemmInt8 { tiles: Int8Tiles { rows, row_scales, inputs, panels, scales }, out });
+    }
+}
+
+/// Query, key and value with `hidden` columns each; shapes have been checked.
+fn parts(qkv: Qkv<'_, Tensor>, hidden: usize) -> [attention::Part<'_>; 3] {
+    fn part(x: &Tensor, column: usize) -> attention::Part<'_> {
+        // Without rows there is nothing to begin at.
+        attention::Part { values: x.buffer.values().get(column..).unwrap_or_default(), stride: x.columns }
+    }
+    match qkv {
+        Qkv::Joined(x) => [0, hidden, 2 * hidden].map(|column| part(x, column)),
+        Qkv::Apart { query_key, value } => [part(query_key, 0), part(query_key, hidden), part(value, 0)],
     }
 }
 
@@ -238,9 +307,10 @@ fn add_rows(table: &Table, ids: &[u32], out: &mut [f32]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::NormKind;
 
     fn stored(rows: usize, columns: usize) -> Stored {
-        Stored { name: "w".into(), rows, columns, values: Values::F32(vec![0.5; rows * columns]) }
+        Stored { name: "w".into(), rows, columns, values: Values::F32(vec![0.5; rows * columns]), transposed: false }
     }
 
     fn refused<T>(case: &str, expected: &str, found: Result<T>) {
@@ -269,15 +339,22 @@ mod tests {
         let short = linear(3, 6, 2)?;
         refused("bias", "expected a bias of 3, found 2", backend.linear(&x, &short, Activation::None));
 
-        let norm = Norm { weight: vector(6)?, bias: vector(5)?, eps: 0.0 };
+        let norm = Norm { weight: vector(6)?, bias: vector(5)?, kind: NormKind::NoNorm };
         refused("norm", "found 6 and 5", backend.add_norm(&x, None, &norm));
         let other = backend.embed(&[(&table, &[1])])?;
         refused("residual", "expected [2, 6], found [1, 6]", backend.add_norm(&x, Some(&other), &norm));
 
         let lengths = Lengths::new(vec![1, 1]);
-        refused("heads", "not three times 3 heads", backend.attention(&x, 3, &lengths));
-        refused("no head", "0 heads", backend.attention(&x, 0, &lengths));
-        refused("rows", "expected 3 rows, found 2", backend.attention(&x, 1, &Lengths::new(vec![3])));
+        let qkv = Qkv::Joined(&x);
+        refused("heads", "6 columns do not hold the parts of 3 heads", backend.attention(qkv, 3, &lengths));
+        refused("no head", "0 heads", backend.attention(qkv, 0, &lengths));
+        refused("rows", "expected 3 rows, found 2", backend.attention(qkv, 1, &Lengths::new(vec![3])));
+        let apart = Qkv::Apart { query_key: &x, value: &x };
+        refused("parts", "6 columns do not hold", backend.attention(apart, 1, &lengths));
+        refused("trigram", "expected 3 rows, found 2", backend.trigram(&x, &Lengths::new(vec![3])));
+        refused("row", "row 2 of 2", backend.rows(&x, &[0, 2]));
+        refused("columns", "3..7 of 6", backend.columns(&x, 3..7));
+        refused("add", "expected [2, 6], found [1, 6]", backend.add(&x, &other));
         Ok(())
     }
 
@@ -288,7 +365,7 @@ mod tests {
         let weight = backend.matrix(&[stored(3, 6)])?;
         let y = backend.linear(&x, &Linear { weight, bias: None }, Activation::Gelu)?;
         assert_eq!((y.rows, y.columns), (0, 3));
-        assert_eq!(backend.attention(&x, 2, &Lengths::new(vec![0]))?.columns, 2);
+        assert_eq!(backend.attention(Qkv::Joined(&x), 2, &Lengths::new(vec![0]))?.columns, 2);
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
-//! Residual and layer normalisation in one go, three passes over a row that stays in the first cache.
+//! Residual and normalisation in one go, up to three passes over a row that stays in the first cache.
 
 use super::lanes::{Kernel, Lanes, WIDTH, padded, store_some};
+use crate::backend::NormKind;
 
-/// `(y - mean(y)) / sqrt(var(y) + eps) · weight + bias` with `y = x + residual`, row by row.
+/// `(y - mean(y)) / sqrt(var(y) + eps) · weight + bias` with `y = x + residual`, row by row; without layer
+/// normalisation `y · weight + bias`.
 pub(crate) struct AddNorm<'a> {
     /// `[rows, columns]`.
     pub(crate) x: &'a [f32],
@@ -12,7 +14,7 @@ pub(crate) struct AddNorm<'a> {
     /// Filled up to whole vectors, as is `bias`.
     pub(crate) weight: &'a [f32],
     pub(crate) bias: &'a [f32],
-    pub(crate) eps: f32,
+    pub(crate) kind: NormKind,
     /// `[rows, columns]`.
     pub(crate) out: &'a mut [f32],
 }
@@ -27,8 +29,13 @@ impl Kernel for AddNorm<'_> {
             if let Some(residual) = self.residual {
                 add(lanes, row, &residual[r * columns..][..columns]);
             }
-            let mean = sum(lanes, row) / columns as f32;
-            let scale = 1.0 / (squares(lanes, row, mean) / columns as f32 + self.eps).sqrt();
+            let (mean, scale) = match self.kind {
+                NormKind::LayerNorm { eps } => {
+                    let mean = sum(lanes, row) / columns as f32;
+                    (mean, 1.0 / (squares(lanes, row, mean) / columns as f32 + eps).sqrt())
+                }
+                NormKind::NoNorm => (0.0, 1.0),
+            };
             Affine { mean, scale, weight, bias }.run(lanes, row);
         }
     }

@@ -1,7 +1,7 @@
 //! The slow obvious version of every operation: one loop nest each, in `f64`, judge of every backend in tests and
 //! benches. Matrices are `[outputs, inputs]`, row-major, as PyTorch stores them.
 
-use crate::backend::{Activation, Lengths};
+use crate::backend::{Activation, Lengths, NormKind};
 
 /// `act(x · weightᵀ + bias)`, `[rows, inputs]` to `[rows, outputs]`.
 pub fn linear(x: &[f32], weight: &[f32], bias: &[f32], inputs: usize, act: Activation) -> Vec<f32> {
@@ -36,17 +36,37 @@ pub fn quantize(row: &[f32]) -> (Vec<i8>, f32) {
     (row.iter().map(|x| (x * inverse).round_ties_even() as i8).collect(), largest / 127.0)
 }
 
-/// `(y - mean) / sqrt(variance + eps) · weight + bias` with `y = x + residual`, row by row.
-pub fn add_norm(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], eps: f32) -> Vec<f32> {
+/// The norm of `y = x + residual`, row by row: `(y - mean) / sqrt(variance + eps) · weight + bias`, or only
+/// `y · weight + bias`.
+pub fn add_norm(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], kind: NormKind) -> Vec<f32> {
     let columns = weight.len();
     let mut out = Vec::new();
     for (r, row) in x.chunks_exact(columns).enumerate() {
         let other = |c: usize| residual.map_or(0.0, |residual| f64::from(residual[r * columns + c]));
         let y: Vec<f64> = row.iter().enumerate().map(|(c, x)| f64::from(*x) + other(c)).collect();
-        let mean = y.iter().sum::<f64>() / columns as f64;
-        let variance = y.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / columns as f64;
-        let scale = 1.0 / (variance + f64::from(eps)).sqrt();
+        let (mean, scale) = match kind {
+            NormKind::LayerNorm { eps } => {
+                let mean = y.iter().sum::<f64>() / columns as f64;
+                let variance = y.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / columns as f64;
+                (mean, 1.0 / (variance + f64::from(eps)).sqrt())
+            }
+            NormKind::NoNorm => (0.0, 1.0),
+        };
         out.extend((0..columns).map(|c| ((y[c] - mean) * scale * f64::from(weight[c]) + f64::from(bias[c])) as f32));
+    }
+    out
+}
+
+/// `[next, own, previous]` of each row in its own sequence, zeros beyond the ends; `x` is `[rows, columns]`.
+pub fn trigram(x: &[f32], columns: usize, lengths: &Lengths) -> Vec<f32> {
+    let mut out = Vec::new();
+    for rows in lengths.ranges() {
+        for row in rows.clone() {
+            for neighbour in [row + 1, row, row.wrapping_sub(1)] {
+                let inside = rows.contains(&neighbour);
+                out.extend((0..columns).map(|c| if inside { x[neighbour * columns + c] } else { 0.0 }));
+            }
+        }
     }
     out
 }
@@ -79,6 +99,8 @@ pub fn activate(x: f64, act: Activation) -> f64 {
     match act {
         Activation::None => x,
         Activation::Gelu => 0.5 * x * erfc(-x / std::f64::consts::SQRT_2),
+        Activation::Relu => x.max(0.0),
+        Activation::Tanh => x.tanh(),
     }
 }
 

@@ -3,8 +3,9 @@
 //! Loading a model onto it says what the model needs and in which role, for any architecture.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use crate::backend::{Activation, Backend, Lengths, Linear, Norm, Stored};
+use crate::backend::{Activation, Backend, Lengths, Linear, Norm, Qkv, Stored};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a weight is to the model that asked for it.
@@ -76,7 +77,23 @@ impl Backend for Recorder {
         computes_nothing()
     }
 
-    fn attention(&self, _: &(), _: usize, _: &Lengths) -> Result<()> {
+    fn attention(&self, _: Qkv<'_, ()>, _: usize, _: &Lengths) -> Result<()> {
+        computes_nothing()
+    }
+
+    fn add(&self, _: &(), _: &()) -> Result<()> {
+        computes_nothing()
+    }
+
+    fn rows(&self, _: &(), _: &[u32]) -> Result<()> {
+        computes_nothing()
+    }
+
+    fn columns(&self, _: &(), _: Range<usize>) -> Result<()> {
+        computes_nothing()
+    }
+
+    fn trigram(&self, _: &(), _: &Lengths) -> Result<()> {
         computes_nothing()
     }
 

@@ -9,6 +9,7 @@ fn input() -> Folder {
         rows,
         columns,
         values: Values::F32(wave(rows * columns)),
+        transposed: false,
     };
     let tensors = [
         (Role::Table, stored("embeddings.word_embeddings.weight", 20, 4)),

@@ -45,7 +45,8 @@ impl View for Raw {
 /// The bytes of the file. They depend on the tensors only: the crate sorts by type and name.
 pub(super) fn safetensors(weights: &[(Role, Stored)]) -> Result<Vec<u8>> {
     let mut tensors = BTreeMap::new();
-    for (role, Stored { name, rows, columns, values }) in weights {
+    for (role, stored) in weights {
+        let Stored { name, rows, columns, values, .. } = &stored.in_file_order();
         let shape = if *role == Role::Vector { vec![*columns] } else { vec![*rows, *columns] };
         match values {
             Values::F32(values) => drop(tensors.insert(name.clone(), Raw::floats(values, shape))),

@@ -11,7 +11,7 @@ mod random;
 use std::cell::RefCell;
 
 use clinlite::backend::simd::SimdBackend;
-use clinlite::backend::{Activation, Backend, Lengths};
+use clinlite::backend::{Activation, Backend, Lengths, Qkv};
 
 use checks::{Int8, failures, fingerprint};
 
@@ -78,7 +78,7 @@ fn job(kind: u32, int8: bool, rows: usize, inputs: usize, outputs: usize) -> cli
         }
         2 => {
             let (qkv, lengths) = (random::tensor(&backend, rows, 3 * inputs)?, Lengths::new(vec![rows]));
-            Box::new(move || backend.attention(&qkv, 12, &lengths).map(drop))
+            Box::new(move || backend.attention(Qkv::Joined(&qkv), 12, &lengths).map(drop))
         }
         3 => {
             let (x, norm) = (random::tensor(&backend, rows, inputs)?, random::norm(&backend, inputs)?);

@@ -13,6 +13,26 @@ use super::matmul::{Into, Shared, Threads, View, ViewMut, product};
 use super::{dot, math, sum, vectorised};
 use crate::backend::Lengths;
 
+/// Query, key and value, each `[R, H]` inside rows that may hold more.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    /// From the first number of the part on.
+    pub query: Part<'a>,
+    /// As `query`.
+    pub key: Part<'a>,
+    /// As `query`.
+    pub value: Part<'a>,
+}
+
+/// One of them: the first number of each row lies `stride` after that of the row before.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// From the first number of the part on.
+    pub data: &'a [f32],
+    /// Columns of a whole row.
+    pub stride: usize,
+}
+
 /// What attention is told besides its input.
 #[derive(Clone)]
 pub struct Shape {
@@ -48,10 +68,11 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn new(qkv: &'a [f32], shape: &Shape, rows: &Range<usize>, head: usize) -> Self {
-        let (h, w) = (shape.hidden, shape.width());
-        let part = |i: usize| View::new(&qkv[rows.start * 3 * h + i * h + head * w..], rows.len(), w, 3 * h);
-        Self { q: part(0), k: part(1), v: part(2) }
+    fn new(parts: &Parts<'a>, shape: &Shape, rows: &Range<usize>, head: usize) -> Self {
+        let w = shape.width();
+        let view =
+            |part: Part<'a>| View::new(&part.data[rows.start * part.stride + head * w..], rows.len(), w, part.stride);
+        Self { q: view(parts.query), k: view(parts.key), v: view(parts.value) }
     }
 
     /// Writes the attention map `[L, L]`.
@@ -87,15 +108,15 @@ vectorised! {
     }
 }
 
-/// `qkv` is `[R, 3H]`; the result `[R, H]`.
-pub fn forward(qkv: &[f32], shape: &Shape) -> Vec<f32> {
+/// The result is `[R, H]`.
+pub fn forward(parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
     let (h, w, scale) = (shape.hidden, shape.width(), shape.scale());
-    let mut out = vec![0f32; qkv.len() / 3];
+    let mut out = vec![0f32; shape.lengths.rows() * h];
     let shared = Shared::new(&mut out);
     shape.pairs().into_par_iter().for_each_init(Vec::new, |map: &mut Vec<f32>, (rows, head)| {
         let length = rows.len();
         map.resize(length * length, 0.0);
-        let parts = Head::new(qkv, shape, &rows, head);
+        let parts = Head::new(parts, shape, &rows, head);
         parts.map(map, length, scale);
         // Safety: the columns of this head in the rows of this sequence belong to this pair alone, and `out` outlives
         // the loop.
@@ -105,10 +126,21 @@ pub fn forward(qkv: &[f32], shape: &Shape) -> Vec<f32> {
     out
 }
 
-/// The gradient of `qkv` `[R, 3H]` from that of the result `[R, H]`.
-pub fn backward(grad: &[f32], qkv: &[f32], shape: &Shape) -> Vec<f32> {
+/// The attention maps, `[L, L]` each, sequence after sequence and head after head.
+pub fn maps(parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
+    let mut out = Vec::new();
+    for (rows, head) in shape.pairs() {
+        let (length, at) = (rows.len(), out.len());
+        out.resize(at + length * length, 0.0);
+        Head::new(parts, shape, &rows, head).map(&mut out[at..], length, shape.scale());
+    }
+    out
+}
+
+/// The gradients of query, key and value side by side, `[R, 3H]`, from that of the result `[R, H]`.
+pub fn backward(grad: &[f32], parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
     let (h, w, scale) = (shape.hidden, shape.width(), shape.scale());
-    let mut out = vec![0f32; qkv.len()];
+    let mut out = vec![0f32; 3 * grad.len()];
     let shared = Shared::new(&mut out);
     shape.pairs().into_par_iter().for_each_init(
         || (Vec::new(), Vec::new()),
@@ -116,7 +148,7 @@ pub fn backward(grad: &[f32], qkv: &[f32], shape: &Shape) -> Vec<f32> {
             let length = rows.len();
             map.resize(length * length, 0.0);
             slope.resize(length * length, 0.0);
-            let parts = Head::new(qkv, shape, &rows, head);
+            let parts = Head::new(parts, shape, &rows, head);
             parts.map(map, length, scale);
             let grad = View::new(&grad[rows.start * h + head * w..], length, w, h);
             let square = |data| View::new(data, length, length, length);

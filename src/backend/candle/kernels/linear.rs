@@ -20,21 +20,22 @@ pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, n: usize, k: usi
     let mut y = vec![0f32; rows * n];
     let (a, b) = (View::new(x, rows, k, k), View::new(weight, n, k, k));
     product(ViewMut::new(&mut y, rows, n, n), a, b.t(), 1.0, Into::Fresh, Threads::All);
-    match act {
-        Activation::None => {
-            if let Some(bias) = bias {
-                y.par_chunks_mut(ROWS * n).for_each(|y| bias_block(y, bias));
-            }
-            Forward { y, before: None }
+    if act == Activation::None {
+        if let Some(bias) = bias {
+            y.par_chunks_mut(ROWS * n).for_each(|y| bias_block(y, bias));
         }
-        Activation::Gelu => {
-            let mut before = y;
-            let mut y = vec![0f32; rows * n];
-            let blocks = y.par_chunks_mut(ROWS * n).zip(before.par_chunks_mut(ROWS * n));
-            blocks.for_each(|(y, before)| gelu_block(y, before, bias));
-            Forward { y, before: Some(before) }
-        }
+        return Forward { y, before: None };
     }
+    let mut before = y;
+    let mut y = vec![0f32; rows * n];
+    let blocks = y.par_chunks_mut(ROWS * n).zip(before.par_chunks_mut(ROWS * n));
+    blocks.for_each(|(y, before)| match act {
+        Activation::None => (),
+        Activation::Gelu => gelu_block(y, before, bias),
+        Activation::Relu => relu_block(y, before, bias),
+        Activation::Tanh => tanh_block(y, before, bias),
+    });
+    Forward { y, before: Some(before) }
 }
 
 #[inline(always)]
@@ -60,6 +61,24 @@ vectorised! {
         }
     }
 
+    fn relu_block(y: &mut [f32], before: &mut [f32], bias: Option<&[f32]>) {
+        if let Some(bias) = bias {
+            add_bias(before, bias);
+        }
+        for (y, z) in y.iter_mut().zip(before) {
+            *y = z.max(0.0);
+        }
+    }
+
+    fn tanh_block(y: &mut [f32], before: &mut [f32], bias: Option<&[f32]>) {
+        if let Some(bias) = bias {
+            add_bias(before, bias);
+        }
+        for (y, z) in y.iter_mut().zip(before) {
+            *y = math::tanh(*z);
+        }
+    }
+
     fn column_sums(grad: &[f32], n: usize) -> Vec<f32> {
         let mut sums = vec![0f32; n];
         for row in grad.chunks_exact(n) {
@@ -75,24 +94,41 @@ vectorised! {
             *g *= math::gelu_slope(*z);
         }
     }
+
+    fn relu_slope_block(grad: &mut [f32], before: &[f32]) {
+        for (g, z) in grad.iter_mut().zip(before) {
+            *g = if *z > 0.0 { *g } else { 0.0 };
+        }
+    }
+
+    fn tanh_slope_block(grad: &mut [f32], before: &[f32]) {
+        for (g, z) in grad.iter_mut().zip(before) {
+            let y = math::tanh(*z);
+            *g *= 1.0 - y * y;
+        }
+    }
 }
 
 /// Turns the gradient of the result into the gradient of `x · Wᵀ + b`, in place, and adds its column sums to
 /// `bias_grad`.
-pub fn backward_activation(grad: &mut [f32], before: Option<&[f32]>, n: usize, bias_grad: Option<&mut [f32]>) {
+pub fn backward_activation(
+    grad: &mut [f32],
+    before: Option<&[f32]>,
+    act: Activation,
+    n: usize,
+    bias_grad: Option<&mut [f32]>,
+) {
     let block = ROWS * n;
-    let partials: Vec<Vec<f32>> = match before {
-        Some(before) => grad
-            .par_chunks_mut(block)
-            .zip(before.par_chunks(block))
-            .map(|(grad, before)| {
-                gelu_slope_block(grad, before);
-                column_sums(grad, n)
-            })
-            .collect(),
-        None => grad.par_chunks(block).map(|grad| column_sums(grad, n)).collect(),
-    };
+    if let Some(before) = before {
+        grad.par_chunks_mut(block).zip(before.par_chunks(block)).for_each(|(grad, before)| match act {
+            Activation::None => (),
+            Activation::Gelu => gelu_slope_block(grad, before),
+            Activation::Relu => relu_slope_block(grad, before),
+            Activation::Tanh => tanh_slope_block(grad, before),
+        });
+    }
     if let Some(bias_grad) = bias_grad {
+        let partials: Vec<Vec<f32>> = grad.par_chunks(block).map(|grad| column_sums(grad, n)).collect();
         add_partials(bias_grad, &partials);
     }
 }

@@ -34,6 +34,12 @@ pub fn erf(x: f32) -> f32 {
     x * p / q
 }
 
+/// The hyperbolic tangent, within 5e-7.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+}
+
 /// `x · Φ(x)`, the `gelu` of BERT.
 #[inline(always)]
 pub fn gelu(x: f32) -> f32 {
@@ -68,12 +74,13 @@ mod tests {
     }
 
     #[test]
-    fn erf_and_gelu_agree_with_candle() {
+    fn erf_gelu_and_tanh_agree_with_f64() {
         for x in grid(-6.0, 6.0) {
             let expected = candle_core::cpu::erf::erf_f64(f64::from(x));
             assert!((f64::from(erf(x)) - expected).abs() < 5e-7, "erf({x}) = {} for {expected}", erf(x));
             let phi = 0.5 * (1.0 + candle_core::cpu::erf::erf_f64(f64::from(x) / 2f64.sqrt()));
             assert!((f64::from(gelu(x)) - f64::from(x) * phi).abs() < 2e-6, "gelu({x})");
+            assert!((f64::from(tanh(x)) - f64::from(x).tanh()).abs() < 5e-7, "tanh({x})");
             let slope = phi + f64::from(x) * (-0.5 * f64::from(x).powi(2)).exp() / std::f64::consts::TAU.sqrt();
             assert!((f64::from(gelu_slope(x)) - slope).abs() < 1e-6, "gelu_slope({x})");
         }

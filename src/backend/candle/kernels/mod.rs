@@ -12,6 +12,7 @@ pub mod math;
 pub mod matmul;
 pub mod norm;
 pub mod random;
+pub mod rows;
 pub mod token_loss;
 
 use rayon::prelude::*;

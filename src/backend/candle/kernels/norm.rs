@@ -1,21 +1,22 @@
-//! Layer normalisation of `x + residual`.
+//! Layer normalisation of `x + residual`, and `NoNorm`, which only scales and shifts.
 
 use rayon::prelude::*;
 
 use super::{ROWS, add_partials, dot, sum, vectorised};
+use crate::backend::NormKind;
 
 /// The result, and what the backward pass needs.
 pub struct Forward {
     /// `[R, H]`.
     pub y: Vec<f32>,
-    /// The normalised rows before scale and shift, `[R, H]`.
+    /// The rows before scale and shift, `[R, H]`.
     pub normalised: Vec<f32>,
-    /// One over the standard deviation of each row, `[R]`.
+    /// One over the standard deviation of each row, `[R]`; empty where nothing is normalised.
     pub rstd: Vec<f32>,
 }
 
 /// `x` and `residual` are `[R, H]`, `weight` and `bias` `[H]`.
-pub fn forward(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], eps: f32) -> Forward {
+pub fn forward(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], kind: NormKind) -> Forward {
     let h = weight.len();
     let rows = x.len() / h;
     let (mut y, mut normalised, mut rstd) = (vec![0f32; x.len()], vec![0f32; x.len()], vec![0f32; rows]);
@@ -26,8 +27,14 @@ pub fn forward(x: &[f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32]
         if let Some(residual) = residual {
             super::add_block(normalised, &residual[here]);
         }
-        forward_block(y, normalised, rstd, weight, bias, eps);
+        match kind {
+            NormKind::LayerNorm { eps } => forward_block(y, normalised, rstd, weight, bias, eps),
+            NormKind::NoNorm => affine_block(y, normalised, weight, bias),
+        }
     });
+    if kind == NormKind::NoNorm {
+        rstd.clear();
+    }
     Forward { y, normalised, rstd }
 }
 
@@ -53,6 +60,31 @@ vectorised! {
                 *y = value.mul_add(*w, *b);
             }
         }
+    }
+
+    fn affine_block(y: &mut [f32], rows: &[f32], weight: &[f32], bias: &[f32]) {
+        let h = weight.len();
+        for (y, row) in y.chunks_exact_mut(h).zip(rows.chunks_exact(h)) {
+            for (((y, value), w), b) in y.iter_mut().zip(row).zip(weight).zip(bias) {
+                *y = value.mul_add(*w, *b);
+            }
+        }
+    }
+
+    /// [`backward_block`] of [`affine_block`].
+    fn affine_backward_block(grad: &mut [f32], rows: &[f32], weight: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let h = weight.len();
+        let (mut weight_grad, mut bias_grad) = (vec![0f32; h], vec![0f32; h]);
+        for (grad, row) in grad.chunks_exact_mut(h).zip(rows.chunks_exact(h)) {
+            for ((((w, b), g), x), scale) in
+                weight_grad.iter_mut().zip(&mut bias_grad).zip(grad).zip(row).zip(weight)
+            {
+                *w = g.mul_add(*x, *w);
+                *b += *g;
+                *g *= scale;
+            }
+        }
+        (weight_grad, bias_grad)
     }
 
     /// One block of rows; returns its part of the gradients of scale and shift.
@@ -88,9 +120,13 @@ pub fn backward(
     bias_grad: &mut [f32],
 ) {
     let h = weight.len();
-    let blocks = grad.par_chunks_mut(ROWS * h).zip(normalised.par_chunks(ROWS * h)).zip(rstd.par_chunks(ROWS));
-    let (weights, biases): (Vec<_>, Vec<_>) =
-        blocks.map(|((grad, normalised), rstd)| backward_block(grad, normalised, rstd, weight)).collect();
+    let blocks = grad.par_chunks_mut(ROWS * h).zip(normalised.par_chunks(ROWS * h));
+    let (weights, biases): (Vec<_>, Vec<_>) = if rstd.is_empty() {
+        blocks.map(|(grad, rows)| affine_backward_block(grad, rows, weight)).collect()
+    } else {
+        let blocks = blocks.zip(rstd.par_chunks(ROWS));
+        blocks.map(|((grad, normalised), rstd)| backward_block(grad, normalised, rstd, weight)).collect()
+    };
     add_partials(weight_grad, &weights);
     add_partials(bias_grad, &biases);
 }
