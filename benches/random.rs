@@ -2,7 +2,7 @@
 
 use clinlite::backend::{Backend, Linear, Norm, NormKind, Stored, Values};
 use clinlite::models::{Batch, Config, Encoder};
-use clinlite::weights::Weights;
+use clinlite::weights::{Names, Weights};
 use safetensors::{Dtype, tensor::TensorView};
 
 /// Inputs and outputs of every product of the default model: 6 layers, hidden size 384, 12 heads of 32.
@@ -90,7 +90,7 @@ pub(super) fn encoder<B: Backend>(backend: &B, int8: bool) -> clinlite::Result<E
     let views = tensors.iter().map(|t| (t.name.as_str(), TensorView::new(t.dtype, t.shape.clone(), &t.bytes)));
     let views: Vec<_> = views.map(|(name, view)| (name, view.expect("whole tensors"))).collect();
     let file = safetensors::serialize(views, None).expect("a small file");
-    Encoder::load(backend, &Weights::from_safetensors(&file)?.root(), &config)
+    Encoder::load(backend, &Weights::from_safetensors(&file, Names::Bert)?.root(), &config)
 }
 
 /// Sequences of 128 rows.

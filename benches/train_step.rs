@@ -12,7 +12,7 @@ use clinlite::backend::candle::{CandleBackend, host};
 use clinlite::models::{Batch, Config, TokenClassification};
 use clinlite::train::loss::token_loss;
 use clinlite::train::optimizer::{AdamW, Settings};
-use clinlite::weights::Weights;
+use clinlite::weights::{Names, Weights};
 use safetensors::tensor::{Dtype, TensorView};
 
 #[global_allocator]
@@ -29,7 +29,7 @@ const STEPS: u64 = 12;
 
 fn main() -> Result<()> {
     let (config, bytes) = (config(), weights());
-    let weights = Weights::from_safetensors(&bytes)?;
+    let weights = Weights::from_safetensors(&bytes, Names::Bert)?;
     let backend = CandleBackend::training(1);
     let model = TokenClassification::load(&backend, &weights.root(), &config, LABELS)?;
     let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, clip: 1.0, ema: 0.0 };

@@ -20,11 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let place = std::env::args().nth(1).map_or_else(|| root.join("models/clinlite-ner-en"), Into::into);
 
     // The library takes bytes: where they come from is the caller's business.
-    let manifest = fs::read(place.join("manifest.json")).ok();
-    let names = Folder::names(manifest.as_deref())?;
-    let files = names.into_iter().filter_map(|name| Some((name.clone(), fs::read(place.join(name)).ok()?)));
+    let folder = Folder::read(|name| Ok::<_, clinlite::Error>(fs::read(place.join(name)).ok()))?;
 
-    let tagger = Tagger::load(SimdBackend::new(), &Folder::from_files(files)?)?;
+    let tagger = Tagger::load(SimdBackend::new(), &folder)?;
     let tagging = pollster::block_on(tagger.tag(NOTE, TagOptions::default()))?;
     for entity in &tagging.entities {
         let label = &tagging.model.labels.types()[entity.label];

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clinlite::weights::folder::{Folder, MODEL_FILES};
+use clinlite::weights::folder::Folder;
 
 pub(crate) fn fixture_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
@@ -12,12 +12,18 @@ pub(crate) fn fixture_path(name: &str) -> PathBuf {
 
 /// The model files of a fixture, by name.
 pub(crate) fn fixture_files(name: &str) -> Vec<(String, Vec<u8>)> {
-    let read = |file: &&str| Some(((*file).to_owned(), fs::read(fixture_path(name).join(file)).ok()?));
-    MODEL_FILES.iter().filter_map(read).collect()
+    let folder = fixture(name);
+    let owned = |(file, _): (&str, usize)| (file.to_owned(), folder.file(file).expect("its own file").to_vec());
+    folder.files().map(owned).collect()
 }
 
 pub(crate) fn fixture(name: &str) -> Folder {
-    Folder::from_files(fixture_files(name)).expect("a fixture")
+    folder_at(&fixture_path(name)).expect("a fixture")
+}
+
+/// The model in a folder of the disk.
+pub(crate) fn folder_at(place: &Path) -> clinlite::Result<Folder> {
+    Folder::read(|name| Ok(fs::read(place.join(name)).ok()))
 }
 
 /// A folder that is gone when the test ends.

@@ -15,7 +15,7 @@ use clinlite::train::finetune::{Options, Outcome, Places, finetune};
 use clinlite::train::loss::token_loss;
 use clinlite::train::optimizer::{AdamW, Settings};
 use clinlite::train::progress::{Progress, Scored, Step};
-use clinlite::weights::Weights;
+use clinlite::weights::{Names, Weights};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::json;
@@ -48,7 +48,7 @@ impl Tiny {
     fn load() -> Self {
         let config = Config::new("bert", &serde_json::from_slice(&fixture("config.json")).unwrap()).unwrap();
         let bytes = fixture("model.safetensors");
-        let weights = Weights::from_safetensors(&bytes).unwrap();
+        let weights = Weights::from_safetensors(&bytes, Names::Bert).unwrap();
         let backend = CandleBackend::training(0);
         let model = TokenClassification::load(&backend, &weights.root(), &config, LABELS).unwrap();
         let steps: Steps = serde_json::from_slice(&fixture("steps.json")).unwrap();

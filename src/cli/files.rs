@@ -24,15 +24,24 @@ pub(crate) fn read_folder(place: &Path) -> Result<Folder> {
         let what = if place.exists() { "not a folder" } else { "no such folder" };
         bail!("{shown}: {what}");
     }
-    let manifest = read_optional(&place.join("manifest.json"))?;
-    let names = Folder::names(manifest.as_deref()).with_context(|| shown.to_string())?;
-    let mut files = Vec::new();
-    for name in names {
-        if let Some(bytes) = read_optional(&place.join(&name))? {
-            files.push((name, bytes));
-        }
+    // A file that cannot be read says so itself; what is wrong with the model is said of the folder.
+    let read = |name: &str| read_optional(&place.join(name)).map_err(Trouble::File);
+    Folder::read(read).map_err(|trouble| match trouble {
+        Trouble::File(error) => error,
+        Trouble::Model(error) => anyhow::Error::new(error).context(shown.to_string()),
+    })
+}
+
+/// Why a folder could not be read.
+enum Trouble {
+    File(anyhow::Error),
+    Model(clinlite::Error),
+}
+
+impl From<clinlite::Error> for Trouble {
+    fn from(error: clinlite::Error) -> Self {
+        Self::Model(error)
     }
-    Folder::from_files(files).with_context(|| shown.to_string())
 }
 
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {

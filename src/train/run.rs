@@ -79,7 +79,7 @@ impl Run {
         let exam =
             read_exam(&recipe, &places.data, &tokenizer, Labels::new(labels.clone())?.with_transitions(transitions)?)?;
         let backend = CandleBackend::training(recipe.seed);
-        let weights = Weights::from_safetensors(&start.weights)?;
+        let weights = Weights::from_safetensors(&start.weights, crate::weights::Names::Bert)?;
         let model = TokenClassification::load(&backend, &weights.root(), &start.model, labels.len())?;
         start.weights = Vec::new(); // the backend has its own copy
         let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -6,17 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Weights;
+use super::file;
 use super::manifest::{self, FileEntry, Manifest, Window};
+use super::shards::{self, Shards};
+use super::{Names, Weights};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The files that decide what a model answers. In a folder with a manifest each of them must be listed.
-pub const MODEL_FILES: [&str; 5] =
-    ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
+/// The files beside the weights that decide what a model answers. In a folder with a manifest each of them must be
+/// listed, and so must each file that the weights are read from.
+const SETTINGS: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
 
 /// More than any `config.json` needs: a longer one is refused before it is parsed.
 const MAX_CONFIG: usize = 4 << 20;
@@ -26,7 +29,10 @@ pub struct Folder {
     files: BTreeMap<String, Vec<u8>>,
     config: Value,
     manifest: Option<Manifest>,
+    shards: Shards,
     sha256: String,
+    /// Whether the names of the weights are those of MiniALBERT, once somebody needed to know.
+    adapters: OnceLock<bool>,
 }
 
 /// What a folder's tokenizer is made of.
@@ -44,28 +50,51 @@ pub enum TokenizerFiles<'a> {
 }
 
 impl Folder {
-    /// The names to look for where a model may lie: the files of its manifest if `manifest.json` is given, else all of
-    /// [`MODEL_FILES`] (of which a folder need not have each).
+    /// Reads a folder wherever it lies: `read` gives the bytes of a file by its name, or nothing where there is none.
+    /// It is asked for the manifest first, then for what the manifest lists, or without one for the settings, the
+    /// tokenizer and the weights: `model.safetensors`, else its shards, else `pytorch_model.bin`, else its shards.
     ///
     /// # Errors
-    /// As [`Manifest::from_json`].
-    pub fn names(manifest: Option<&[u8]>) -> Result<Vec<String>> {
-        let mut names: Vec<String> = MODEL_FILES.iter().map(ToString::to_string).collect();
-        if let Some(json) = manifest {
-            let listed = Manifest::from_json(json)?;
-            names.extend(listed.files.into_keys().chain(listed.card.into_keys()));
-            names.push(manifest::NAME.into());
+    /// As `read`, and as [`Folder::from_files`].
+    pub fn read<E: From<Error>>(mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>) -> Result<Self, E> {
+        let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut take = |name: &str, files: &mut BTreeMap<String, Vec<u8>>| -> Result<bool, E> {
+            let bytes = read(name)?;
+            let found = bytes.is_some();
+            files.extend(bytes.map(|bytes| (name.to_owned(), bytes)));
+            Ok(found)
+        };
+        let listed = match take(manifest::NAME, &mut files)? {
+            true => Manifest::from_json(&files[manifest::NAME])?,
+            false => Manifest::default(),
+        };
+        for name in listed.files.keys().chain(listed.card.keys()) {
+            take(name, &mut files)?;
         }
-        names.sort();
-        names.dedup();
-        Ok(names)
+        for name in SETTINGS {
+            if !files.contains_key(name) {
+                take(name, &mut files)?;
+            }
+        }
+        for place in shards::PLACES {
+            if files.contains_key(place) || take(place, &mut files)? {
+                break;
+            }
+        }
+        for name in Shards::of(|name| files.get(name).map(Vec::as_slice))?.files {
+            if !files.contains_key(&name) {
+                take(&name, &mut files)?;
+            }
+        }
+        Ok(Self::from_files(files)?)
     }
 
     /// Takes the files of a model over and verifies them.
     ///
     /// # Errors
     /// - [`ErrorKind::Hash`]: a file is missing, not listed, or differs from the manifest; named with both hashes.
-    /// - [`ErrorKind::Format`]: no `config.json`, JSON that cannot be read, two files of one name.
+    /// - [`ErrorKind::Format`]: no `config.json`, JSON that cannot be read, two files of one name, an index of shards that
+    ///   names anything but plain files.
     pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self> {
         let mut named = BTreeMap::new();
         for (name, bytes) in files {
@@ -77,12 +106,15 @@ impl Folder {
         let manifest = named.get(manifest::NAME).map(|json| Manifest::from_json(json)).transpose()?;
         let found: BTreeMap<&str, FileEntry> =
             named.iter().map(|(name, bytes)| (name.as_str(), FileEntry::of(bytes))).collect();
+        let shards = Shards::of(|name| named.get(name).map(Vec::as_slice))?;
+        let mut decisive: Vec<&str> = SETTINGS.into_iter().chain(shards.names()).collect();
+        decisive.sort_unstable();
         if let Some(manifest) = &manifest {
-            verify(manifest, &found)?;
+            verify(manifest, &found, &decisive)?;
         }
-        let sha256 = model_hash(manifest.as_ref(), &found);
+        let sha256 = model_hash(manifest.as_ref(), &found, &decisive);
         let config = read_config(named.get("config.json"))?;
-        Ok(Self { files: named, config, manifest, sha256 })
+        Ok(Self { files: named, config, manifest, shards, sha256, adapters: OnceLock::new() })
     }
 
     /// A file by its name.
@@ -109,15 +141,26 @@ impl Folder {
     /// [`ErrorKind::Unsupported`] when the config names none.
     pub fn architecture(&self) -> Result<&str> {
         let has = |key: &str| self.config.get(key).is_some_and(|value| !value.is_null());
+        let named = self.config.get("model_type").map(Value::as_str);
         // MiniALBERT's configs say "bert".
-        if has("embedding_size") && (has("use_adapter") || has("reduction_factor")) {
-            return Ok("minialbert");
-        }
-        match self.config.get("model_type").map(Value::as_str) {
+        let fields = has("embedding_size") && (has("use_adapter") || has("reduction_factor"));
+        match named {
+            None | Some(Some("bert")) if fields || self.has_adapters() => Ok("minialbert"),
             Some(Some(name)) => Ok(name),
             Some(None) => Err(unsupported("model_type is not a string")),
             None => Err(unsupported("model_type is missing, expected \"bert\"")),
         }
+    }
+
+    /// Whether the names of the weights are those of MiniALBERT. Weights that cannot be read have none: what is wrong
+    /// with them is said when they are loaded.
+    fn has_adapters(&self) -> bool {
+        let adapters = |name: &str| name.contains("att_adapters.") || name.contains("albert_layer_groups.");
+        *self.adapters.get_or_init(|| {
+            let read = |name: &String| file::read(name, self.get(name)?).ok();
+            let names = self.shards.files.iter().filter_map(read).flatten().map(|(name, _)| name);
+            names.into_iter().any(|name| adapters(&name))
+        })
     }
 
     /// The settings of a BERT, as the type that `models` reads them into. Unknown fields are ignored.
@@ -167,12 +210,26 @@ impl Folder {
         }
     }
 
-    /// The tensors of `model.safetensors`.
+    /// The tensors of `model.safetensors`, of its shards, of `pytorch_model.bin` or of its shards: the first of these
+    /// that the folder has, by the names of its [`architecture`](Folder::architecture).
     ///
     /// # Errors
-    /// As [`Weights::from_safetensors`].
+    /// As [`Weights::from_files`]; [`ErrorKind::Format`] when there are no weights, or when a shard is missing or lacks a
+    /// tensor that the index places there; [`ErrorKind::Unsupported`] for an architecture that is not implemented.
     pub fn weights(&self) -> Result<Weights<'_>> {
-        Weights::from_safetensors(self.file("model.safetensors")?)
+        let Shards { index, files, places } = &self.shards;
+        if files.is_empty() {
+            return Err(Error::new(ErrorKind::Format, "the model folder has no model.safetensors"));
+        }
+        let architecture = self.architecture()?;
+        let names = Names::of(architecture)
+            .ok_or_else(|| unsupported(&format!("the architecture {architecture:?} is not implemented")))?;
+        let bytes = |name: &String| {
+            let missing = || Error::new(ErrorKind::Format, format!("names {name:?}, which is not in the folder"));
+            self.get(name).ok_or_else(|| index.map_or_else(missing, |index| missing().at(index)))
+        };
+        let files = files.iter().map(|name| Ok((name.as_str(), bytes(name)?))).collect::<Result<Vec<_>>>()?;
+        Weights::from_shards(files, places, names)
     }
 
     /// The manifest, if the folder has one: then every file was found as it states.
@@ -180,8 +237,8 @@ impl Folder {
         self.manifest.as_ref()
     }
 
-    /// One hash for all that decides what the model answers: the sha256 of the lines `{sha256}  {name}` of the
-    /// [`MODEL_FILES`] that are there, by name, and of the line `window {max_length} {stride}` where
+    /// One hash for all that decides what the model answers: the sha256 of the lines `{sha256}  {name}` of
+    /// the config, the files of the tokenizer and those that the weights are read from, by name, and of the line `window {max_length} {stride}` where
     /// the manifest has one.
     pub fn sha256(&self) -> &str {
         &self.sha256
@@ -201,7 +258,7 @@ impl fmt::Debug for Folder {
 }
 
 /// Every file was hashed already: what is wrong is found by comparing, in the order of the names.
-fn verify(manifest: &Manifest, found: &BTreeMap<&str, FileEntry>) -> Result<()> {
+fn verify(manifest: &Manifest, found: &BTreeMap<&str, FileEntry>, decisive: &[&str]) -> Result<()> {
     let refuse = |name: &str, message: String| Err(Error::new(ErrorKind::Hash, message).at(name));
     for (name, expected) in &manifest.files {
         match found.get(name.as_str()) {
@@ -212,7 +269,7 @@ fn verify(manifest: &Manifest, found: &BTreeMap<&str, FileEntry>) -> Result<()> 
     for (name, expected) in &manifest.card {
         found.get(name.as_str()).map_or(Ok(()), |found| compare(name, expected, found))?;
     }
-    for name in MODEL_FILES {
+    for &name in decisive {
         if found.contains_key(name) && !manifest.files.contains_key(name) {
             return refuse(name, "not listed in manifest.json".into());
         }
@@ -231,9 +288,9 @@ fn compare(name: &str, expected: &FileEntry, found: &FileEntry) -> Result<()> {
     Err(Error::new(ErrorKind::Hash, message).at(name))
 }
 
-fn model_hash(manifest: Option<&Manifest>, found: &BTreeMap<&str, FileEntry>) -> String {
+fn model_hash(manifest: Option<&Manifest>, found: &BTreeMap<&str, FileEntry>, decisive: &[&str]) -> String {
     let mut lines = String::new();
-    for name in MODEL_FILES {
+    for name in decisive {
         if let Some(entry) = found.get(name) {
             lines.push_str(&format!("{}  {name}\n", entry.sha256));
         }

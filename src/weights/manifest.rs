@@ -179,7 +179,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Whether a name stays inside a folder and means the same on every system: no separator, no drive, not hidden.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.bytes().all(plain)
 }

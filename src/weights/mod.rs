@@ -1,35 +1,38 @@
 //! Where numbers come from.
 //!
-//! [`Weights`] reads one `model.safetensors` (plain or packed) without copying; a [`Scope`] walks its names the way
-//! Hugging Face writes them and hands checked tensors to a [`Backend`]. [`folder`] is the set of files that make a
-//! model, [`manifest`] states what each file must be, [`pack`] makes the small int8 folder that ships.
+//! [`Weights`] reads the tensors of `model.safetensors` (plain or packed) or `pytorch_model.bin`, whole or in shards,
+//! without copying what lies in order; a [`Scope`] walks their names the way Hugging Face writes them and hands checked
+//! tensors to a [`Backend`](crate::backend::Backend). [`folder`] is the set of files that make a model, [`manifest`]
+//! states what each file must be, [`pack`] makes the small int8 folder that ships.
 //!
 //! A packed matrix or table is stored under its own name as `I8 [rows, columns]` with its scales beside it as
 //! `{name}.scale`, `F32 [rows]`.
 
+mod file;
 mod floats;
 pub mod folder;
 pub mod manifest;
 mod names;
 pub mod pack;
+#[cfg(feature = "train")]
+mod pytorch;
 mod scope;
+mod shards;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::tensor::TensorView;
 
+use self::file::Raw;
+pub use self::names::Names;
 pub use self::scope::Scope;
 use crate::error::{Error, ErrorKind, Result};
 
-/// More than the header of any encoder needs; the format itself allows 100 MB.
-const MAX_HEADER: u64 = 16 << 20;
-
-/// The tensors of one safetensors file, by the names that models ask for: with `bert.`, and with `weight` and `bias`
+/// The tensors of a model, by the names that it asks for: with the prefix of its encoder, and with `weight` and `bias`
 /// where an old file says `gamma` and `beta`.
 pub struct Weights<'a> {
-    tensors: SafeTensors<'a>,
-    names: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Raw<'a>>,
     supplied: BTreeMap<String, Supplied>,
     used: RefCell<BTreeSet<String>>,
 }
@@ -41,19 +44,46 @@ struct Supplied {
 }
 
 impl<'a> Weights<'a> {
-    /// Reads the header; every offset and size is checked against the file.
+    /// Reads one safetensors file: its header; every offset and size is checked against the file.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] when the bytes are not a whole safetensors file, or two tensors have one meaning.
-    pub fn from_safetensors(bytes: &'a [u8]) -> Result<Self> {
-        let refuse = |message: String| Error::new(ErrorKind::Format, message).at("model.safetensors");
-        if let Some(header) = bytes.first_chunk().map(|b| u64::from_le_bytes(*b)).filter(|&n| n > MAX_HEADER) {
-            return Err(refuse(format!("expected a header of at most {MAX_HEADER} bytes, found {header}")));
+    /// As [`Weights::from_files`].
+    pub fn from_safetensors(bytes: &'a [u8], names: Names) -> Result<Self> {
+        Self::from_files([("model.safetensors", bytes)], names)
+    }
+
+    /// Reads the files that together hold the tensors of a model, each with its name: `….safetensors`, or `….bin` for a
+    /// pickle of `torch.save`, which is read but never run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] when the bytes are not whole, are not what they say, or two tensors have one meaning;
+    /// [`ErrorKind::Unsupported`] for a pickle of more than tensors, and for any in a build without `train`.
+    pub fn from_files<'n>(files: impl IntoIterator<Item = (&'n str, &'a [u8])>, names: Names) -> Result<Self> {
+        Self::from_shards(files, &BTreeMap::new(), names)
+    }
+
+    /// As [`Weights::from_files`], and each tensor must be in the file where `places` says.
+    fn from_shards<'n>(
+        files: impl IntoIterator<Item = (&'n str, &'a [u8])>,
+        places: &BTreeMap<String, String>,
+        names: Names,
+    ) -> Result<Self> {
+        let (mut tensors, mut first) = (Vec::new(), "");
+        for (file, bytes) in files {
+            first = if first.is_empty() { file } else { first };
+            let found = file::read(file, bytes)?;
+            let held: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+            let lacking = places.iter().find(|(name, place)| *place == file && !held.contains(name.as_str()));
+            if let Some((name, _)) = lacking {
+                return Err(Error::new(
+                    ErrorKind::Format,
+                    format!("{file}: has no {name:?}, which the index places there"),
+                ));
+            }
+            tensors.extend(found);
         }
-        let tensors =
-            SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("damaged or truncated: {e}").to_lowercase()))?;
-        let names = names::canonical(tensors.names().into_iter())?;
-        Ok(Self { tensors, names, supplied: BTreeMap::new(), used: RefCell::default() })
+        let tensors = names::canonical(tensors, names).map_err(|e| e.at(first))?;
+        Ok(Self { tensors, supplied: BTreeMap::new(), used: RefCell::default() })
     }
 
     /// Lets values stand in for a tensor, whether the file has it or not: the head of a model that is to be
@@ -76,7 +106,7 @@ impl<'a> Weights<'a> {
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         match self.supplied.get(name) {
             Some(supplied) => Some(supplied.shape.clone()),
-            None => Some(self.tensors.tensor(self.names.get(name)?).ok()?.shape().to_vec()),
+            None => Some(self.tensors.get(name)?.shape.clone()),
         }
     }
 
@@ -85,12 +115,12 @@ impl<'a> Weights<'a> {
         Scope::root(self)
     }
 
-    /// All names of the file as models ask for them, in order.
+    /// All names of the files as models ask for them, in order. Buffers such as `position_ids` are no weights.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.keys().map(String::as_str)
+        self.tensors.keys().map(String::as_str)
     }
 
-    /// The tensors of the file that nothing has asked for since it was read, in order: a pooler, an MLM head.
+    /// The tensors of the files that nothing has asked for since it was read, in order: a pooler, an MLM head.
     pub fn unused(&self) -> Vec<&str> {
         let used = self.used.borrow();
         self.names().filter(|name| !used.contains(*name)).collect()
@@ -107,12 +137,9 @@ impl Weights<'_> {
     /// A tensor of exactly this shape. The shape is compared before anything is allocated, so that a config with giant
     /// numbers costs nothing.
     fn find(&self, name: &str, expected: &[usize]) -> Result<Found<'_>> {
-        let (shape, found) = match (self.supplied.get(name), self.names.get(name)) {
-            (Some(supplied), _) => (supplied.shape.clone(), Found::Supplied(&supplied.values)),
-            (None, Some(stored)) => {
-                let view = self.tensors.tensor(stored).map_err(|e| refuse(name, e.to_string()))?;
-                (view.shape().to_vec(), Found::File(view))
-            }
+        let (shape, found) = match (self.supplied.get(name), self.tensors.get(name)) {
+            (Some(supplied), _) => (&supplied.shape, Found::Supplied(&supplied.values)),
+            (None, Some(raw)) => (&raw.shape, Found::File(raw.view().map_err(|e| refuse(name, e))?)),
             (None, None) => return Err(refuse(name, format!("missing, expected {expected:?}"))),
         };
         if shape != expected {

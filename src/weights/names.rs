@@ -1,41 +1,118 @@
 //! The names of tensors as files spell them, and as models ask for them.
 //!
 //! A model asks for `bert.encoder.layer.0.attention.output.LayerNorm.weight`. A file saved from the bare encoder leaves
-//! out `bert.`, and old files say `gamma` and `beta`. Which it is, is decided once, when a file is read: a model then
-//! finds its tensor or does not, and an error names what was really missing.
+//! out `bert.`, one saved from a data-parallel trainer puts `module.` before everything, and old files say `gamma` and
+//! `beta`. Which it is, is decided once, when a file is read: a model then finds its tensor or does not, and an error
+//! names what was really missing.
 
 use std::collections::BTreeMap;
 
+use super::file::{Raw, Tensors};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The prefix that Hugging Face puts before an encoder inside a model with a head.
-const BASE: &str = "bert.";
-
-/// The parts of a bare encoder.
-const BARE: [&str; 3] = ["embeddings.", "encoder.", "pooler."];
-
-/// From the name that a model asks for to the name in the file.
-///
-/// # Errors
-/// [`ErrorKind::Format`] when two tensors of the file mean the same weight.
-pub(super) fn canonical<'n>(stored: impl Iterator<Item = &'n str> + Clone) -> Result<BTreeMap<String, String>> {
-    let bare = !stored.clone().any(|name| name.starts_with(BASE));
-    let mut names = BTreeMap::new();
-    for name in stored {
-        let asked = one(name, bare);
-        if let Some(other) = names.insert(asked.clone(), name.to_owned()) {
-            let message = format!("model.safetensors: {name:?} and {other:?} are both {asked:?}");
-            return Err(Error::new(ErrorKind::Format, message));
-        }
-    }
-    Ok(names)
+/// How an architecture names its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// `bert.embeddings…`, `bert.encoder…`.
+    Bert,
+    /// `distilbert.embeddings…`, `distilbert.transformer…`.
+    DistilBert,
+    /// `mobilebert.embeddings…`, `mobilebert.encoder…`.
+    MobileBert,
+    /// `albert.albert.embeddings…`, `albert.albert.encoder…`, `albert.projector`, `albert.att_adapters…`: a model that
+    /// holds `albert`, which holds `albert`.
+    MiniAlbert,
 }
 
-fn one(name: &str, bare: bool) -> String {
-    let prefix = if bare && BARE.iter().any(|part| name.starts_with(part)) { BASE } else { "" };
+/// The parts of an encoder, as a file of the encoder alone names them.
+const BERT: &[&str] = &["embeddings.", "encoder.", "pooler."];
+const DISTILBERT: &[&str] = &["embeddings.", "transformer."];
+const MINIALBERT: &[&str] =
+    &["albert.embeddings.", "albert.encoder.", "albert.pooler.", "projector.", "att_adapters.", "mlp_adapters."];
+
+/// What the family calls its norms: an old file may call their parameters `gamma` and `beta`.
+const NORMS: &[&str] =
+    &["LayerNorm", "sa_layer_norm", "output_layer_norm", "vocab_layer_norm", "norm", "full_layer_layer_norm"];
+
+/// Buffers that old versions of transformers saved along: counted up, never learnt.
+const BUFFERS: &[&str] = &["embeddings.position_ids", "embeddings.token_type_ids"];
+
+/// One weight that transformers saves under two names.
+const DECODER_BIAS: [&str; 2] = ["cls.predictions.decoder.bias", "cls.predictions.bias"];
+
+impl Names {
+    /// The names of an architecture, as [`Folder::architecture`](super::folder::Folder::architecture) calls it.
+    pub fn of(architecture: &str) -> Option<Self> {
+        match architecture {
+            "bert" => Some(Self::Bert),
+            "distilbert" => Some(Self::DistilBert),
+            "mobilebert" => Some(Self::MobileBert),
+            "minialbert" => Some(Self::MiniAlbert),
+            _ => None,
+        }
+    }
+
+    /// What Hugging Face puts before an encoder inside a model with a head.
+    pub fn base(self) -> &'static str {
+        match self {
+            Self::Bert => "bert.",
+            Self::DistilBert => "distilbert.",
+            Self::MobileBert => "mobilebert.",
+            Self::MiniAlbert => "albert.",
+        }
+    }
+
+    fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::Bert | Self::MobileBert => BERT,
+            Self::DistilBert => DISTILBERT,
+            Self::MiniAlbert => MINIALBERT,
+        }
+    }
+}
+
+/// The tensors of a model by the names that it asks for. Buffers are left out.
+///
+/// # Errors
+/// [`ErrorKind::Format`] when two tensors mean the same weight.
+pub(super) fn canonical(tensors: Tensors<'_>, names: Names) -> Result<BTreeMap<String, Raw<'_>>> {
+    let wrapped = !tensors.is_empty() && tensors.iter().all(|(name, _)| name.starts_with("module."));
+    let unwrap = |name: &'_ str| if wrapped { name["module.".len()..].to_owned() } else { name.to_owned() };
+    let tensors: Vec<_> = tensors.into_iter().map(|(name, raw)| (unwrap(&name), raw)).collect();
+    let inside = |name: &str| {
+        name.strip_prefix(names.base()).is_some_and(|rest| names.parts().iter().any(|part| rest.starts_with(part)))
+    };
+    let bare = !tensors.iter().any(|(name, _)| inside(name));
+    let mut found: BTreeMap<String, (String, Raw<'_>)> = BTreeMap::new();
+    for (name, raw) in tensors {
+        let asked = one(&name, bare, names);
+        if BUFFERS.iter().any(|end| asked.ends_with(end)) {
+            continue;
+        }
+        match found.get(&asked) {
+            // The bias has a name of its own, which wins; the other is that of its use.
+            Some(_) if name == DECODER_BIAS[0] => continue,
+            Some((other, _)) if other == DECODER_BIAS[0] => {}
+            Some((other, _)) => {
+                let message = format!("{name:?} and {other:?} are both {asked:?}");
+                return Err(Error::new(ErrorKind::Format, message));
+            }
+            None => {}
+        }
+        found.insert(asked, (name, raw));
+    }
+    Ok(found.into_iter().map(|(asked, (_, raw))| (asked, raw)).collect())
+}
+
+fn one(name: &str, bare: bool, names: Names) -> String {
+    if name == DECODER_BIAS[0] {
+        return DECODER_BIAS[1].to_owned();
+    }
+    let prefix = if bare && names.parts().iter().any(|part| name.starts_with(part)) { names.base() } else { "" };
+    let is_norm = |stem: &str| NORMS.contains(&stem.rsplit('.').next().unwrap_or_default());
     let name = match name.rsplit_once('.') {
-        Some((stem, "gamma")) if stem.ends_with("LayerNorm") => format!("{stem}.weight"),
-        Some((stem, "beta")) if stem.ends_with("LayerNorm") => format!("{stem}.bias"),
+        Some((stem, "gamma")) if is_norm(stem) => format!("{stem}.weight"),
+        Some((stem, "beta")) if is_norm(stem) => format!("{stem}.bias"),
         _ => name.to_owned(),
     };
     format!("{prefix}{name}")
@@ -43,36 +120,97 @@ fn one(name: &str, bare: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use safetensors::tensor::Dtype;
+
     use super::*;
+
+    fn tensors(stored: &[&str]) -> Tensors<'static> {
+        let raw = || Raw { dtype: Dtype::F32, shape: vec![1], data: Cow::Borrowed(&[0; 4]) };
+        stored.iter().map(|name| ((*name).to_owned(), raw())).collect()
+    }
+
+    type Case = (Names, &'static [&'static str], &'static [&'static str]);
 
     #[test]
     fn names_of_files_and_of_models() {
-        let cases: &[(&[&str], &[&str])] = &[
-            (&["bert.encoder.layer.0.output.dense.weight"], &["bert.encoder.layer.0.output.dense.weight"]),
+        let cases: &[Case] = &[
+            (Names::Bert, &["bert.encoder.layer.0.output.dense.weight"], &["bert.encoder.layer.0.output.dense.weight"]),
             (
+                Names::Bert,
                 &["embeddings.LayerNorm.gamma", "classifier.bias"],
                 &["bert.embeddings.LayerNorm.weight", "classifier.bias"],
             ),
-            (&["encoder.x.LayerNorm.beta"], &["bert.encoder.x.LayerNorm.bias"]),
+            (Names::Bert, &["encoder.x.LayerNorm.beta"], &["bert.encoder.x.LayerNorm.bias"]),
             (
+                Names::Bert,
                 &["encoder.x.weight", "encoder.x.weight.scale"],
                 &["bert.encoder.x.weight", "bert.encoder.x.weight.scale"],
             ),
             // One `bert.` decides for all: what else is there belongs to something else.
-            (&["bert.encoder.x.weight", "encoder.x.weight"], &["bert.encoder.x.weight", "encoder.x.weight"]),
-            (&["some.gamma"], &["some.gamma"]),
+            (
+                Names::Bert,
+                &["bert.encoder.x.weight", "encoder.x.weight"],
+                &["bert.encoder.x.weight", "encoder.x.weight"],
+            ),
+            (Names::Bert, &["some.gamma"], &["some.gamma"]),
+            (
+                Names::Bert,
+                &["module.bert.encoder.x.weight", "module.classifier.weight"],
+                &["bert.encoder.x.weight", "classifier.weight"],
+            ),
+            (Names::Bert, &["module.encoder.x.weight"], &["bert.encoder.x.weight"]),
+            // Not all of it comes from a data-parallel trainer.
+            (Names::Bert, &["module.x", "y"], &["module.x", "y"]),
+            (Names::Bert, &["bert.embeddings.position_ids", "embeddings.position_ids"], &[]),
+            (Names::Bert, &["cls.predictions.decoder.bias"], &["cls.predictions.bias"]),
+            (Names::Bert, &["cls.predictions.bias", "cls.predictions.decoder.bias"], &["cls.predictions.bias"]),
+            (
+                Names::DistilBert,
+                &["transformer.layer.0.sa_layer_norm.gamma", "vocab_layer_norm.beta", "vocab_projector.weight"],
+                &[
+                    "distilbert.transformer.layer.0.sa_layer_norm.weight",
+                    "vocab_layer_norm.bias",
+                    "vocab_projector.weight",
+                ],
+            ),
+            (Names::DistilBert, &["distilbert.embeddings.x", "encoder.x"], &["distilbert.embeddings.x", "encoder.x"]),
+            (Names::MobileBert, &["encoder.layer.0.x"], &["mobilebert.encoder.layer.0.x"]),
+            (
+                Names::MiniAlbert,
+                &["albert.embeddings.x", "projector.weight", "att_adapters.0.norm.gamma", "classifier.weight"],
+                &[
+                    "albert.albert.embeddings.x",
+                    "albert.att_adapters.0.norm.weight",
+                    "albert.projector.weight",
+                    "classifier.weight",
+                ],
+            ),
+            (
+                Names::MiniAlbert,
+                &["albert.albert.embeddings.x", "albert.projector.weight", "albert.embeddings.x"],
+                &["albert.albert.embeddings.x", "albert.embeddings.x", "albert.projector.weight"],
+            ),
         ];
-        for (stored, expected) in cases {
-            let names = canonical(stored.iter().copied()).expect("no double");
-            assert_eq!(names.keys().map(String::as_str).collect::<Vec<_>>(), *expected);
-            assert_eq!(names.values().count(), stored.len());
+        for (names, stored, expected) in cases {
+            let found = canonical(tensors(stored), *names).expect("no double");
+            assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), *expected, "{names:?} {stored:?}");
         }
     }
 
     #[test]
     fn two_names_for_one_weight_are_refused() {
-        let error = canonical(["LayerNorm.gamma", "LayerNorm.weight"].into_iter()).expect_err("a double");
-        assert_eq!(error.kind(), ErrorKind::Format);
-        assert!(error.to_string().contains("LayerNorm.gamma"), "{error}");
+        let error = |stored| canonical(stored, Names::Bert).err().expect("a double");
+        let double = error(tensors(&["LayerNorm.gamma", "LayerNorm.weight"]));
+        assert_eq!(double.kind(), ErrorKind::Format);
+        assert!(double.to_string().contains("LayerNorm.gamma"), "{double}");
+        let both = [DECODER_BIAS, [DECODER_BIAS[1], DECODER_BIAS[0]]];
+        for stored in both {
+            let mut stored = tensors(&stored);
+            stored.iter_mut().filter(|(name, _)| name == DECODER_BIAS[1]).for_each(|(_, raw)| raw.shape = vec![1, 1]);
+            assert_eq!(canonical(stored, Names::Bert).expect("one weight")[DECODER_BIAS[1]].shape, [1, 1]);
+        }
+        assert_eq!(error(tensors(&["cls.predictions.bias", "cls.predictions.bias"])).kind(), ErrorKind::Format);
     }
 }

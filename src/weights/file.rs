@@ -1,0 +1,67 @@
+//! One file of weights: its tensors, borrowed from its bytes.
+
+use std::borrow::Cow;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// More than the header of any encoder needs; the format itself allows 100 MB.
+const MAX_HEADER: u64 = 16 << 20;
+
+/// A tensor as its file stores it: whole, row by row, little-endian.
+pub(super) struct Raw<'a> {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Cow<'a, [u8]>,
+}
+
+impl Raw<'_> {
+    /// The same tensor in the form that the rest of this room reads.
+    ///
+    /// # Errors
+    /// When the bytes do not fill the shape.
+    pub(super) fn view(&self) -> Result<TensorView<'_>, String> {
+        TensorView::new(self.dtype, self.shape.clone(), &self.data).map_err(|e| e.to_string())
+    }
+}
+
+/// Tensors by the names of their file.
+pub(super) type Tensors<'a> = Vec<(String, Raw<'a>)>;
+
+/// Reads a file; the end of its name tells its form.
+///
+/// # Errors
+/// [`ErrorKind::Format`] when the bytes are not whole or not what they say; [`ErrorKind::Unsupported`] for a pickle that
+/// holds more than tensors, and for any pickle in a build without `train`.
+pub(super) fn read<'a>(name: &str, bytes: &'a [u8]) -> Result<Tensors<'a>> {
+    let read = if name.ends_with(".bin") { pickled(bytes) } else { plain(bytes) };
+    read.map_err(|e| e.at(name))
+}
+
+fn plain(bytes: &[u8]) -> Result<Tensors<'_>> {
+    let refuse = |message: String| Error::new(ErrorKind::Format, message);
+    if let Some(header) = bytes.first_chunk().map(|b| u64::from_le_bytes(*b)).filter(|&n| n > MAX_HEADER) {
+        return Err(refuse(format!("expected a header of at most {MAX_HEADER} bytes, found {header}")));
+    }
+    let file =
+        SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("damaged or truncated: {e}").to_lowercase()))?;
+    let raw = |view: TensorView<'_>| (view.dtype(), view.shape().to_vec());
+    let tensors = file.tensors().into_iter().map(|(name, view)| {
+        let data = Cow::Borrowed(view.data());
+        let (dtype, shape) = raw(view);
+        (name, Raw { dtype, shape, data })
+    });
+    Ok(tensors.collect())
+}
+
+#[cfg(feature = "train")]
+fn pickled(bytes: &[u8]) -> Result<Tensors<'_>> {
+    super::pytorch::read(bytes)
+}
+
+#[cfg(not(feature = "train"))]
+fn pickled(_: &[u8]) -> Result<Tensors<'_>> {
+    let message = "this build reads no pickles: convert the folder on a computer with `clinlite export FOLDER --to hf`";
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
