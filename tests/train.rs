@@ -20,6 +20,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::weights::torch_file::{pickled, sharded};
+
 fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/training").join(name);
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -344,6 +346,31 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     assert!(weights(&parts) == weights(&whole), "the weights are the same bytes");
     let lines = |places: &Places| fs::read_to_string(places.out.join("log.jsonl")).unwrap().lines().count();
     assert_eq!(lines(&parts), lines(&whole));
+}
+
+/// The base as a pickle, in shards, and with only a `vocab.txt`: the same losses.
+#[test]
+fn a_run_starts_from_any_form_of_a_base() {
+    let scratch = Scratch::new("forms");
+    let places = make_world(&scratch);
+    let losses = |name: &str| run(RECIPE, &Places { out: scratch.at(name), ..places.clone() }, false, Some(3)).1;
+    let expected = losses("whole");
+    let at = |name: &str| places.base.join(name);
+    let whole = fs::read(at("model.safetensors")).unwrap();
+    fs::remove_file(at("model.safetensors")).unwrap();
+    for (name, bytes) in sharded(&whole) {
+        fs::write(at(&name), bytes).unwrap();
+    }
+    assert_eq!(losses("shards"), expected);
+    fs::remove_file(at("model.safetensors.index.json")).unwrap();
+    fs::write(at("pytorch_model.bin"), pickled(&whole)).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(at("tokenizer.json")).unwrap()).unwrap();
+    let mut pieces: Vec<(u64, &String)> =
+        json["model"]["vocab"].as_object().unwrap().iter().map(|(piece, id)| (id.as_u64().unwrap(), piece)).collect();
+    pieces.sort();
+    fs::write(at("vocab.txt"), pieces.iter().map(|(_, piece)| format!("{piece}\n")).collect::<String>()).unwrap();
+    fs::remove_file(at("tokenizer.json")).unwrap();
+    assert_eq!(losses("pickle"), expected);
 }
 
 #[test]

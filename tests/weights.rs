@@ -1,5 +1,8 @@
 //! Model folders as others write them, and as nobody should.
 
+mod forms;
+pub(crate) mod torch_file;
+
 use std::collections::HashMap;
 
 use clinlite::ErrorKind;

@@ -5,13 +5,18 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 use crate::backend::candle::kernels::random::Stream;
 use crate::backend::candle::{Kind, Parameter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::Config;
+use crate::models::{Config, Head};
+use crate::weights::Weights;
+use crate::weights::folder::Folder;
+
+/// The head of a token classifier.
+const HEAD: [&str; 2] = ["classifier.weight", "classifier.bias"];
 
 /// What a run starts from.
 pub struct Start {
@@ -19,46 +24,77 @@ pub struct Start {
     pub config: Value,
     /// What the encoder reads of it.
     pub model: Config,
-    /// `tokenizer.json`.
-    pub tokenizer: Vec<u8>,
-    /// A safetensors file with all names that a token classifier wants.
-    pub weights: Vec<u8>,
     /// Whether the head was found in the folder rather than made.
     pub head_kept: bool,
-    /// The tokenizer's other files.
-    extra: Vec<(String, Vec<u8>)>,
+    /// The tokenizer's files, and those that go along with it unchanged.
+    along: Vec<(String, Vec<u8>)>,
 }
 
-/// Files that go along with a model unchanged.
-const ALONG: [&str; 4] = ["vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+/// The files of a tokenizer.
+const TOKENIZER: [&str; 5] =
+    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+
+/// The model in a folder of the disk.
+///
+/// # Errors
+/// A file that is missing or damaged, by name.
+pub fn open(place: &Path) -> Result<Folder> {
+    Folder::read(|name| optional(&place.join(name)))
+}
 
 impl Start {
-    /// Reads a folder with a BERT encoder. The head is kept if the folder has one for the same labels in the same
-    /// order; else it is drawn from `N(0, initializer_range)` by the seed.
+    /// What a folder, opened from `place`, gives to a run for these labels.
     ///
     /// # Errors
-    /// A file that is missing or damaged, by name.
-    pub fn read(folder: &Path, labels: &[String], seed: u64) -> Result<Self> {
-        let config: Value =
-            serde_json::from_slice(&read(folder, "config.json")?).map_err(|e| format_error(&e, "config.json"))?;
-        let architecture = Config::new("bert", &config)?;
-        let model = read(folder, "model.safetensors")?;
-        let head_kept = label_names(&config).is_some_and(|found| found == labels);
-        let weights = complete(&model, &architecture, labels.len(), head_kept, seed)?;
-        let extra = ALONG.iter().filter_map(|name| Some((name.to_string(), fs::read(folder.join(name)).ok()?)));
-        let (tokenizer, extra) = (read(folder, "tokenizer.json")?, extra.collect());
-        Ok(Self { config, model: architecture, tokenizer, weights, head_kept, extra })
+    /// An architecture or a setting that is not implemented, a file that cannot be read.
+    pub fn new(base: &Folder, place: &Path, labels: &[String]) -> Result<Self> {
+        let mut along = Vec::new();
+        for name in TOKENIZER {
+            along.extend(optional(&place.join(name))?.map(|bytes| (name.to_owned(), bytes)));
+        }
+        let same_labels = base.label_names().is_ok_and(|found| found == labels);
+        let head_kept = same_labels && base.weights()?.shape(HEAD[0]).is_some();
+        Ok(Self { config: base.config_json().clone(), model: Config::of(base)?, head_kept, along })
+    }
+
+    /// The weights of a token classifier: the encoder of the folder, and its head if it has one for the same labels in
+    /// the same order; else one drawn from `N(0, 0.02)` by the seed.
+    ///
+    /// # Errors
+    /// As [`Folder::weights`].
+    pub fn weights<'a>(&self, base: &'a Folder, labels: usize, seed: u64) -> Result<Weights<'a>> {
+        const SITE: u64 = 0x6865_6164;
+        let mut weights = base.weights()?;
+        if !self.head_kept {
+            let hidden = self.model.shape().hidden_size;
+            let stream = Stream::new(seed, 0, SITE);
+            let drawn = (0..(labels * hidden) as u32).map(|i| 0.02 * stream.normal(i)).collect();
+            weights.supply(HEAD[0], &[labels, hidden], drawn)?;
+            weights.supply(HEAD[1], &[labels], vec![0.0; labels])?;
+        }
+        Ok(weights)
     }
 
     /// States the labels in the config, and how well they follow each other: `[N, N]`.
     pub fn set_labels(&mut self, labels: &[String], transitions: &[f32]) {
         let by_id = labels.iter().enumerate().map(|(i, label)| (i.to_string(), json!(label)));
         let by_label = labels.iter().enumerate().map(|(i, label)| (label.clone(), json!(i)));
-        self.config["architectures"] = json!(["BertForTokenClassification"]);
+        self.config["architectures"] = json!([self.class()]);
         self.config["id2label"] = Value::Object(by_id.collect());
         self.config["label2id"] = Value::Object(by_label.collect());
         let rows: Vec<&[f32]> = transitions.chunks_exact(labels.len()).collect();
         self.config["label_transitions"] = json!(rows);
+    }
+
+    /// Hugging Face's class of the result.
+    fn class(&self) -> String {
+        let architecture = match self.model {
+            Config::Bert(_) => "Bert",
+            Config::DistilBert(_) => "DistilBert",
+            Config::MobileBert(_) => "MobileBert",
+            Config::MiniAlbert(_) => "MiniAlbert",
+        };
+        format!("{architecture}{}", Head::TokenClassification.class())
     }
 
     /// Writes a folder that Hugging Face and this crate load as a token classifier.
@@ -69,51 +105,11 @@ impl Start {
         fs::create_dir_all(folder).map_err(|e| io(&e, folder))?;
         let text = serde_json::to_vec_pretty(&self.config).map_err(|e| format_error(&e, "config.json"))?;
         write(&folder.join("config.json"), &text)?;
-        write(&folder.join("tokenizer.json"), &self.tokenizer)?;
-        for (name, bytes) in &self.extra {
+        for (name, bytes) in &self.along {
             write(&folder.join(name), bytes)?;
         }
         write(&folder.join("model.safetensors"), &serialise(parameters)?)
     }
-}
-
-/// The labels of a config in the order of their ids.
-fn label_names(config: &Value) -> Option<Vec<String>> {
-    let by_id = config.get("id2label")?.as_object()?;
-    (0..by_id.len()).map(|i| Some(by_id.get(&i.to_string())?.as_str()?.to_owned())).collect()
-}
-
-/// The tensors of a base under the names that a token classifier wants.
-fn complete(model: &[u8], config: &Config, labels: usize, head_kept: bool, seed: u64) -> Result<Vec<u8>> {
-    let damaged = |e| Error::new(ErrorKind::Format, format!("model.safetensors is damaged or truncated: {e:?}"));
-    let tensors = SafeTensors::deserialize(model).map_err(damaged)?;
-    let prefixed = tensors.names().iter().any(|name| name.starts_with("bert."));
-    let mut all: Vec<(String, TensorView<'_>)> = Vec::new();
-    for (name, view) in tensors.iter() {
-        let encoder = !name.contains("pooler") && !name.starts_with("cls.") && !name.ends_with("position_ids");
-        if name.starts_with("classifier.") {
-            if head_kept {
-                all.push((name.to_owned(), view));
-            }
-        } else if encoder {
-            all.push((if prefixed { name.to_owned() } else { format!("bert.{name}") }, view));
-        }
-    }
-    let (weight, bias) = head(labels, config.shape().hidden_size, seed);
-    if !all.iter().any(|(name, _)| name == "classifier.weight") {
-        let view = |shape, data| TensorView::new(Dtype::F32, shape, data).map_err(damaged);
-        all.push(("classifier.weight".into(), view(vec![labels, config.shape().hidden_size], &weight)?));
-        all.push(("classifier.bias".into(), view(vec![labels], &bias)?));
-    }
-    safetensors::serialize(all, None).map_err(damaged)
-}
-
-/// A fresh head, as bytes: deviation 0.02, no bias.
-fn head(labels: usize, hidden: usize, seed: u64) -> (Vec<u8>, Vec<u8>) {
-    const SITE: u64 = 0x6865_6164;
-    let stream = Stream::new(seed, 0, SITE);
-    let weight = (0..(labels * hidden) as u32).flat_map(|i| (0.02 * stream.normal(i)).to_le_bytes()).collect();
-    (weight, vec![0; labels * 4])
 }
 
 /// The weights under their Hugging Face names.
@@ -156,9 +152,12 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     result.map_err(|e| io(&e, path))
 }
 
-fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
-    let path = folder.join(name);
-    fs::read(&path).map_err(|e| io(&e, &path))
+fn optional(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(io(&e, path)),
+    }
 }
 
 fn io(e: &std::io::Error, path: &Path) -> Error {

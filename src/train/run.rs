@@ -21,9 +21,9 @@ use crate::backend::candle::kernels::random::Stream;
 use crate::backend::candle::{CandleBackend, Parameter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::TokenClassification;
+use crate::tasks::ner::read_tokenizer;
 use crate::text::Tokenizer;
 use crate::text::labels::Labels;
-use crate::weights::Weights;
 
 /// A run with everything read.
 pub(super) struct Run {
@@ -63,14 +63,15 @@ impl Run {
     pub(super) fn prepare(text: &str, places: &Places) -> Result<Self> {
         let recipe = Recipe::parse(text)?;
         let labels = recipe.labels();
-        let mut start = Start::read(&places.base, &labels, recipe.seed).map_err(|e| e.at(places.base.display()))?;
+        let at_base = |e: Error| e.at(places.base.display());
+        let base = model::open(&places.base).map_err(at_base)?;
+        let mut start = Start::new(&base, &places.base, &labels).map_err(at_base)?;
         start.model = start.model.with_dropout(recipe.train.dropout);
         check_lengths(&recipe, start.model.shape().max_position_embeddings)?;
-        let tokenizer = Tokenizer::from_json(&start.tokenizer)?;
+        let tokenizer = read_tokenizer(&base).map_err(at_base)?;
         let mut hash = Sha256::new();
-        for bytes in [text.as_bytes(), &start.tokenizer, &start.weights] {
-            hash.update(bytes);
-        }
+        hash.update(text);
+        hash.update(base.sha256());
         let sets = read_sets(&recipe, &places.data, &tokenizer, &mut hash)?;
         let whole = recipe.data.iter().filter(|(_, set)| set.annotates.is_none());
         let known = whole.flat_map(|(name, _)| &sets[name]);
@@ -79,9 +80,8 @@ impl Run {
         let exam =
             read_exam(&recipe, &places.data, &tokenizer, Labels::new(labels.clone())?.with_transitions(transitions)?)?;
         let backend = CandleBackend::training(recipe.seed);
-        let weights = Weights::from_safetensors(&start.weights, crate::weights::Names::Bert)?;
+        let weights = start.weights(&base, labels.len(), recipe.seed).map_err(at_base)?;
         let model = TokenClassification::load(&backend, &weights.root(), &start.model, labels.len())?;
-        start.weights = Vec::new(); // the backend has its own copy
         let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut run = Self {
             places: places.clone(),

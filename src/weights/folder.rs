@@ -219,7 +219,10 @@ impl Folder {
     pub fn weights(&self) -> Result<Weights<'_>> {
         let Shards { index, files, places } = &self.shards;
         if files.is_empty() {
-            return Err(Error::new(ErrorKind::Format, "the model folder has no model.safetensors"));
+            return Err(Error::new(
+                ErrorKind::Format,
+                "the model folder has neither model.safetensors nor pytorch_model.bin",
+            ));
         }
         let architecture = self.architecture()?;
         let names = Names::of(architecture)
