@@ -6,7 +6,7 @@ use clinlite::ErrorKind;
 use clinlite::backend::Backend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::models::{Batch, Config, TokenClassification};
-use clinlite::tasks::ner::read_tokenizer;
+use clinlite::tasks::read_tokenizer;
 use clinlite::train::prune::{Options, Pruned, prune};
 use clinlite::train::readers::Document;
 use clinlite::weights::folder::Folder;

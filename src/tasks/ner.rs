@@ -9,18 +9,17 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::read_tokenizer;
+use super::settings::Settings;
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, TokenClassification};
 use crate::text::decode::{Aggregation, Decoding, Span, decode};
 use crate::text::labels::Labels;
 use crate::text::windows::{self, Window};
-use crate::text::{Encoding, Normalization, Tokenizer};
-use crate::weights::folder::{Folder, TokenizerFiles};
-
-/// Pieces of a window and of its overlap where the model folder states none.
-const DEFAULT_MAX_LENGTH: usize = 256;
-const DEFAULT_STRIDE: usize = 64;
+use crate::text::{Encoding, Tokenizer};
+use crate::weights::folder::Folder;
+use crate::weights::manifest;
 
 /// Tags notes with one model on one engine.
 pub struct Tagger<B: Backend> {
@@ -158,9 +157,7 @@ impl<B: Backend> Tagger<B> {
         }
         let weights = folder.weights()?;
         let model = TokenClassification::load(&backend, &weights.root(), &config, labels.len())?;
-        let window = folder.manifest().and_then(|manifest| manifest.window);
-        let max_length = window.map_or(DEFAULT_MAX_LENGTH, |w| w.max_length).min(shape.max_position_embeddings);
-        let stride = window.map_or(DEFAULT_STRIDE.min(max_length / 4), |w| w.stride);
+        let manifest::Window { max_length, stride } = Settings::of(folder)?.window(shape.max_position_embeddings);
         let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
         let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };
         Ok(Self { backend, model, tokenizer, info, max_length, stride })
@@ -264,18 +261,4 @@ fn read_labels(folder: &Folder) -> Result<Labels> {
     let rows = Vec::<Vec<f32>>::deserialize(rows)
         .map_err(|e| Error::new(ErrorKind::Format, format!("config.json: label_transitions: {e}")))?;
     labels.with_transitions(rows.concat())
-}
-
-/// The tokenizer of a model folder.
-///
-/// # Errors
-/// Files that are missing or malformed.
-pub fn read_tokenizer(folder: &Folder) -> Result<Tokenizer> {
-    match folder.tokenizer_files()? {
-        TokenizerFiles::Json(json) => Tokenizer::from_json(json),
-        TokenizerFiles::Vocab { vocab, config } => {
-            let normalization = config.map_or(Ok(Normalization::uncased()), Normalization::from_tokenizer_config)?;
-            Tokenizer::from_vocab(vocab, normalization)
-        }
-    }
 }

@@ -3,7 +3,9 @@
 //! Everything in here counts in bytes of the UTF-8 note; [`crate::export`] converts once, at the border.
 
 pub mod decode;
+pub mod frames;
 pub mod labels;
+pub mod markers;
 mod normalize;
 pub mod offsets;
 mod tokenizer_json;

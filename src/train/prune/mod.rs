@@ -15,7 +15,7 @@ use std::fmt;
 
 use super::readers::Document;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tasks::ner::read_tokenizer;
+use crate::tasks::read_tokenizer;
 use crate::weights::folder::Folder;
 
 /// Which pieces stay.
