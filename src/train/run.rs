@@ -21,7 +21,7 @@ use crate::backend::candle::kernels::random::Stream;
 use crate::backend::candle::{CandleBackend, Parameter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::TokenClassification;
-use crate::tasks::ner::read_tokenizer;
+use crate::tasks::read_tokenizer;
 use crate::text::Tokenizer;
 use crate::text::labels::Labels;
 
