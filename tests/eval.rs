@@ -63,7 +63,7 @@ fn evaluate(arguments: &[&str], json: &Path) -> Value {
     let output = clinlite(&[&["eval", text(&model), "--json", text(json)], arguments].concat());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let table = String::from_utf8(output.stdout).expect("UTF-8 on standard output");
-    for part in ["seqeval strict IOB2", "unit: the word", "95 % interval", "support", "micro"] {
+    for part in ["seqeval strict IOB2", "unit: the word", "95 % interval", "support", "micro", "i2b2 inexact"] {
         assert!(table.contains(part), "no {part:?} in {table}");
     }
     serde_json::from_slice(&std::fs::read(json).expect("the figures")).expect("JSON")
@@ -87,6 +87,33 @@ fn a_model_agrees_with_itself() {
         assert_eq!((&figures["backend"], &figures["unit"]), (&backend.into(), &"word".into()));
         assert_eq!((&figures["documents"], &figures["gold_without_words"]), (&3.into(), &0.into()));
     }
+}
+
+/// The pieces of the fixture's own findings: the seed's protocol has a table of its own, and says so.
+#[test]
+fn every_protocol_at_once() {
+    let scratch = Scratch::new();
+    annotated(&scratch, "less", |spans| drop(spans.remove(0)));
+    let data = format!("brat:{}", text(&scratch.path().join("less")));
+    let json = scratch.path().join("figures.json");
+    let figures = evaluate(&["--data", &data], &json);
+    let all = &figures["protocols"];
+    assert_eq!(figures["protocol"], "word");
+    assert_eq!(figures["figures"]["micro"], all["seqeval_strict"]["micro"]);
+    assert_eq!(all["seqeval_default"]["micro"], all["seqeval_strict"]["micro"]);
+    assert_eq!(all["i2b2_exact"]["micro"], all["seqeval_strict"]["micro"]);
+    assert_eq!(all["nervaluate"]["overall"]["strict"]["f1"], all["seqeval_strict"]["micro"]["f1"]);
+    let tally = &all["nervaluate"]["overall"]["partial"];
+    assert_eq!((&tally["spurious"], &tally["missed"], &tally["incorrect"]), (&1.into(), &0.into(), &0.into()));
+    let model = fixture_path("bert-bio");
+    let output = clinlite(&["eval", text(&model), "--data", &data, "--protocol", "seed", "--json", text(&json)]);
+    let table = String::from_utf8(output.stdout).expect("UTF-8 on standard output");
+    for part in ["seqeval default, unit: the piece", "The protocol of the seed: every piece", "nervaluate ent_type"] {
+        assert!(table.contains(part), "no {part:?} in {table}");
+    }
+    let figures: Value = serde_json::from_slice(&std::fs::read(&json).expect("the figures")).expect("JSON");
+    assert_eq!((&figures["protocol"], &figures["unit"]), (&"seed".into(), &"piece".into()));
+    assert_eq!(figures["figures"]["micro"], all["seed"]["micro"]);
 }
 
 #[test]

@@ -218,6 +218,15 @@ impl<B: Backend> Tagger<B> {
         Ok(Judged { window, logits })
     }
 
+    /// The likeliest label of each piece that was judged, by itself: what some protocols score.
+    pub fn piece_labels(&self, job: &Job) -> Vec<&str> {
+        let likeliest =
+            |row: &[f32]| row.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map(|(label, _)| label);
+        let names = self.info.labels.names();
+        let labels = job.logits.chunks_exact(names.len().max(1)).filter_map(likeliest);
+        labels.filter_map(|label| names.get(label).map(String::as_str)).collect()
+    }
+
     /// Reads the entities off a finished job.
     ///
     /// # Errors

@@ -38,23 +38,40 @@ pub(super) fn resample(documents: &[BTreeMap<String, Counts>], resamples: usize,
         labels.iter().map(|&label| document.get(label).copied().unwrap_or_default()).collect()
     };
     let rows: Vec<Vec<Counts>> = documents.iter().map(row).collect();
-    let mut random = SplitMix(seed);
-    let mut micro = Vec::new();
-    let mut by_label = vec![Vec::new(); labels.len()];
-    for _ in 0..resamples {
-        let mut totals = vec![Counts::default(); labels.len()];
-        for _ in 0..rows.len() {
-            let row = &rows[random.below(rows.len())];
-            totals.iter_mut().zip(row).for_each(|(total, &counts)| *total += counts);
-        }
+    let add = |totals: &mut Vec<Counts>, row: &Vec<Counts>| {
+        totals.iter_mut().zip(row).for_each(|(total, &counts)| *total += counts);
+    };
+    let figures = |totals: &Vec<Counts>| -> Vec<Option<f64>> {
         let mut sum = Counts::default();
         totals.iter().for_each(|&counts| sum += counts);
-        micro.extend(f1(sum));
-        by_label.iter_mut().zip(totals).for_each(|(values, counts)| values.extend(f1(counts)));
+        std::iter::once(sum).chain(totals.iter().copied()).map(f1).collect()
+    };
+    let mut found = draw(&rows, &vec![Counts::default(); labels.len()], add, figures, resamples, seed).into_iter();
+    let micro = found.next().flatten();
+    let labels = labels.into_iter().zip(found).filter_map(|(label, interval)| Some((label.clone(), interval?)));
+    Intervals { micro, labels: labels.collect() }
+}
+
+/// Draws `resamples` times as many of the documents as there are, with replacement, sums them up from `zero`, and gives
+/// the interval of each figure of the sum over the draws in which there is one.
+pub(super) fn draw<T: Clone>(
+    documents: &[T],
+    zero: &T,
+    add: impl Fn(&mut T, &T),
+    figures: impl Fn(&T) -> Vec<Option<f64>>,
+    resamples: usize,
+    seed: u64,
+) -> Vec<Option<Interval>> {
+    let mut random = SplitMix(seed);
+    let mut values = vec![Vec::new(); figures(zero).len()];
+    for _ in 0..resamples {
+        let mut sum = zero.clone();
+        for _ in 0..documents.len() {
+            add(&mut sum, &documents[random.below(documents.len())]);
+        }
+        values.iter_mut().zip(figures(&sum)).for_each(|(values, figure)| values.extend(figure));
     }
-    let named = labels.into_iter().zip(by_label);
-    let labels = named.filter_map(|(label, values)| Some((label.clone(), interval(values)?))).collect();
-    Intervals { micro: interval(micro), labels }
+    values.into_iter().map(interval).collect()
 }
 
 /// Nothing for a label of which neither gold nor prediction has an entity.
