@@ -45,6 +45,31 @@ pub enum Pooling {
     Max,
 }
 
+impl Pooling {
+    /// One row of logits from those of several windows, `[windows, labels]`.
+    pub fn pool(self, logits: &[f32], labels: usize) -> Vec<f32> {
+        let windows = logits.chunks_exact(labels.max(1));
+        let count = windows.len() as f32;
+        (0..labels)
+            .map(|label| {
+                let values = windows.clone().map(|window| window[label]);
+                match self {
+                    Self::Mean => values.sum::<f32>() / count,
+                    Self::Max => values.fold(f32::NEG_INFINITY, f32::max),
+                }
+            })
+            .collect()
+    }
+
+    /// The name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Max => "max",
+        }
+    }
+}
+
 /// How relations are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relations {
