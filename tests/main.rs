@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a step that fails is the failure")]
 
+mod allocated;
 mod architecture;
 mod backends;
 mod cli;

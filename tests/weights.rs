@@ -1,6 +1,8 @@
 //! Model folders as others write them, and as nobody should.
 
 mod forms;
+mod fuzz;
+mod hostile;
 pub(crate) mod torch_file;
 
 use std::collections::HashMap;

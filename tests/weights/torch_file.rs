@@ -62,12 +62,8 @@ pub(crate) fn one_tensor(len: i64, offset: i64, shape: &[i64], strides: &[i64]) 
 
 /// The zip of torch 1.6 and later.
 pub(crate) fn archive(pickle: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
-    archive_of(pickle, storages, CompressionMethod::Stored)
-}
-
-pub(crate) fn archive_of(pickle: &[u8], storages: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(method);
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let mut add = |name: String, bytes: &[u8]| {
         zip.start_file(name, options).expect("a new entry");
         zip.write_all(bytes).expect("memory");

@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use super::{malformed, unsupported};
 use crate::error::Result;
 
-/// BERT-base takes about 8,000 instructions.
-const MAX_INSTRUCTIONS: usize = 1 << 20;
+/// BERT-base takes about 8,000 instructions. One takes at most 130 bytes to remember: 32 MiB in all.
+const MAX_INSTRUCTIONS: usize = 1 << 18;
 /// Python writes the entries of a dict in groups of 1000, two values an entry.
 const MAX_STACK: usize = 1 << 16;
-const MAX_MEMO: usize = 1 << 19;
+const MAX_MEMO: usize = 1 << 16;
 /// The longest name of a tensor, in bytes.
 const MAX_STRING: usize = 4096;
 /// Tensors and storages.
-const MAX_TENSORS: usize = 1 << 16;
+const MAX_TENSORS: usize = 1 << 13;
 /// Axes of a tensor.
 const MAX_AXES: usize = 8;
 
