@@ -3,6 +3,7 @@
 mod forms;
 mod fuzz;
 mod hostile;
+mod tokenizers;
 pub(crate) mod torch_file;
 
 use std::collections::HashMap;

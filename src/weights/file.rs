@@ -65,3 +65,16 @@ fn pickled(_: &[u8]) -> Result<Tensors<'_>> {
     let message = "this build reads no pickles: convert the folder on a computer with `clinlite export FOLDER --to hf`";
     Err(Error::new(ErrorKind::Unsupported, message))
 }
+
+#[cfg(all(test, not(feature = "train")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_the_trainer_says_how_to_convert_a_pickle() {
+        let error = read("pytorch_model.bin", b"PK\x03\x04").err().expect("no reader of pickles");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().starts_with("pytorch_model.bin: "), "{error}");
+        assert!(error.to_string().contains("clinlite export FOLDER --to hf"), "{error}");
+    }
+}
