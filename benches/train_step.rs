@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     let stream = Stream::new(1, 0, 0);
     let ids: Vec<u32> = (0..rows as u32).map(|i| stream.below(i, VOCABULARY) as u32).collect();
     let batch = Batch::new(ids.chunks(LENGTH));
-    let allowed: Vec<u32> = (0..rows as u32).map(|i| 1 << stream.below(i, LABELS)).collect();
+    let allowed: Vec<u64> = (0..rows as u32).map(|i| 1 << stream.below(i, LABELS)).collect();
     let weight = vec![1.0; rows];
     let (mut seconds, cpu) = (Vec::new(), cpu_seconds());
     for step in 0..STEPS {

@@ -215,7 +215,7 @@ fn one_label_a_text() {
 
 #[test]
 fn relations_by_any_key() {
-    let mut scorer = relations::Scorer::new();
+    let mut scorer = relations::Scorer::new("none");
     let pair = |a: &str, b: &str| ((a.to_owned(), b.to_owned()), "CID".to_owned());
     scorer.add([pair("D1", "D9"), pair("D2", "D8")], [pair("D1", "D9"), pair("D1", "D8"), pair("D2", "D9")]);
     let micro = scorer.report().micro;

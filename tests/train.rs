@@ -32,7 +32,7 @@ fn fixture(name: &str) -> Vec<u8> {
 struct Steps {
     settings: BTreeMap<String, f64>,
     ids: Vec<Vec<u32>>,
-    allowed: Vec<u32>,
+    allowed: Vec<u64>,
     losses: Vec<f64>,
     norms: Vec<f64>,
 }
@@ -291,7 +291,7 @@ impl Progress for Watch<'_> {
     }
 
     fn scored(&mut self, at: &Scored) {
-        self.scores.push(at.f1);
+        self.scores.push(at.score);
     }
 }
 
@@ -321,7 +321,7 @@ fn ten_sentences_are_learnt_by_heart() {
     assert_eq!(saved.tensor("classifier.bias").unwrap().shape(), [5]);
     let metrics: serde_json::Value =
         serde_json::from_slice(&fs::read(places.out.join("metrics.json")).unwrap()).unwrap();
-    assert_eq!(metrics["dev_f1"].as_f64(), Some(f1));
+    assert_eq!(metrics["dev_score"].as_f64(), Some(f1));
     assert!(!places.out.join("checkpoint.safetensors").exists());
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     }
     let place = places.out.join("model");
     match outcome.best {
-        Some((f1, step)) => eprintln!("best dev F1 {:.2} at step {step}: {}", 100.0 * f1, place.display()),
+        Some((score, step)) => eprintln!("best dev score {:.2} at step {step}: {}", 100.0 * score, place.display()),
         None => eprintln!("{} steps done: {}", outcome.step, place.display()),
     }
     Ok(ExitCode::SUCCESS)
@@ -82,7 +82,7 @@ struct Display {
     terminal: bool,
     line: Option<Instant>,
     loss: f64,
-    f1: Option<f64>,
+    score: Option<(&'static str, f64)>,
 }
 
 impl Display {
@@ -93,7 +93,7 @@ impl Display {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { bar, terminal, line: None, loss: 0.0, f1: None }
+        Self { bar, terminal, line: None, loss: 0.0, score: None }
     }
 
     fn say(&self, line: &str) {
@@ -101,8 +101,9 @@ impl Display {
     }
 
     fn message(&self, at: &Step) -> String {
-        let f1 = self.f1.map_or(String::new(), |f1| format!(", dev F1 {:.2}", 100.0 * f1));
-        format!("loss {:.4}, {:.0} tokens/s{f1}", self.loss, at.tokens_per_second)
+        let shown = |(metric, score)| format!(", dev {metric} {:.2}", 100.0 * score);
+        let score = self.score.map_or(String::new(), shown);
+        format!("loss {:.4}, {:.0} tokens/s{score}", self.loss, at.tokens_per_second)
     }
 }
 
@@ -127,10 +128,10 @@ impl Progress for Display {
     }
 
     fn scored(&mut self, at: &Scored) {
-        self.f1 = Some(at.f1);
+        self.score = Some((at.metric, at.score));
         let best = if at.best { ", the best so far" } else { "" };
-        let (f1, plain) = (100.0 * at.f1, 100.0 * at.plain_f1);
-        self.say(&format!("step {}: dev F1 {f1:.2}{best} (plain {plain:.2})", at.step));
+        let plain = at.plain.map_or(String::new(), |plain| format!(" (plain {:.2})", 100.0 * plain));
+        self.say(&format!("step {}: dev {} {:.2}{best}{plain}", at.step, at.metric, 100.0 * at.score));
     }
 
     fn note(&mut self, line: &str) {

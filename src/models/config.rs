@@ -94,6 +94,16 @@ impl Config {
         }
     }
 
+    /// The name of the dense layer through which a sequence classifier reads the first token, if there is one.
+    pub fn pooler(&self) -> Option<&'static str> {
+        match self {
+            Self::Bert(_) => Some("bert.pooler.dense"),
+            Self::DistilBert(_) => Some("pre_classifier"),
+            Self::MobileBert(config) => config.classifier_activation.then_some("mobilebert.pooler.dense"),
+            Self::MiniAlbert(_) => None,
+        }
+    }
+
     /// The share of hidden values that training drops.
     pub fn dropout(&self) -> f32 {
         match self {

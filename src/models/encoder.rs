@@ -93,12 +93,8 @@ pub(super) fn pooler<B: Backend>(
     root: &Scope<'_>,
     config: &Config,
 ) -> Result<Option<(Linear<B>, Activation)>> {
+    let Some(place) = config.pooler() else { return Ok(None) };
     let d = config.shape().hidden_size;
-    let (place, act) = match config {
-        Config::Bert(_) => ("bert.pooler.dense", Activation::Tanh),
-        Config::DistilBert(_) => ("pre_classifier", Activation::Relu),
-        Config::MobileBert(config) if config.classifier_activation => ("mobilebert.pooler.dense", Activation::Tanh),
-        Config::MobileBert(_) | Config::MiniAlbert(_) => return Ok(None),
-    };
+    let act = if matches!(config, Config::DistilBert(_)) { Activation::Relu } else { Activation::Tanh };
     Ok(Some((root.pp(place).linear(backend, d, d)?, act)))
 }

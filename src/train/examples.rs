@@ -17,7 +17,7 @@ use crate::text::{Encoding, Tokenizer};
 /// A document as the trainer sees it. Holds ids, so it is not for printing.
 pub struct Example {
     input_ids: Vec<u32>,
-    allowed: Vec<u32>,
+    allowed: Vec<u64>,
     /// Whether a piece begins a word.
     begins: Vec<bool>,
 }
@@ -32,11 +32,11 @@ impl Tags {
     /// From the labels of the model in the order of its logits.
     ///
     /// # Errors
-    /// When `O` is missing, a tag is neither `B-` nor `I-`, one of the two is missing, or there are more than 31.
+    /// When `O` is missing, a tag is neither `B-` nor `I-`, one of the two is missing, or there are more than 63.
     pub fn new(labels: &[String]) -> Result<Self> {
         let refuse = |message: String| Err(Error::new(ErrorKind::Input, message).at("labels"));
-        if labels.len() > 31 {
-            return refuse(format!("expected at most 31, found {}", labels.len()));
+        if labels.len() > 63 {
+            return refuse(format!("expected at most 63, found {}", labels.len()));
         }
         let index: BTreeMap<_, _> = labels.iter().enumerate().map(|(i, label)| (label.clone(), i)).collect();
         if !index.contains_key("O") || index.len() != labels.len() {
@@ -62,20 +62,20 @@ impl Tags {
         self.index.is_empty()
     }
 
-    fn bit(&self, tag: &str) -> Result<u32> {
+    fn bit(&self, tag: &str) -> Result<u64> {
         let unknown = || Error::new(ErrorKind::Data, format!("the model has no label {tag:?}"));
         Ok(1 << self.index.get(tag).ok_or_else(unknown)?)
     }
 
     /// The tags that a piece of a gold span may have. A span whose alternatives include `O` may also be nothing.
-    fn of(&self, gold: &Gold, prefix: char) -> Result<u32> {
+    fn of(&self, gold: &Gold, prefix: char) -> Result<u64> {
         gold.labels.iter().try_fold(0, |bits, label| {
             Ok(bits | if label == "O" { self.bit("O")? } else { self.bit(&format!("{prefix}-{label}"))? })
         })
     }
 
     /// What a piece outside all spans may be: nothing, or one of the types that the set does not mark.
-    fn outside(&self, set: &DataSet) -> Result<u32> {
+    fn outside(&self, set: &DataSet) -> Result<u64> {
         let open = self.types.iter().filter(|kind| !set.marks(kind));
         open.flat_map(|kind| [format!("B-{kind}"), format!("I-{kind}")])
             .try_fold(self.bit("O")?, |bits, tag| Ok(bits | self.bit(&tag)?))
@@ -223,7 +223,7 @@ pub fn windows(examples: &[(&Example, f64, f32)], cut: &Cut, stream: Stream) -> 
 #[derive(Default)]
 struct Rows {
     input_ids: Vec<u32>,
-    allowed: Vec<u32>,
+    allowed: Vec<u64>,
     weight: Vec<f32>,
     begins: Vec<bool>,
 }
@@ -257,11 +257,10 @@ impl Rows {
     }
 
     fn window(&self, rows: Range<usize>, cut: &Cut) -> Window {
-        let framed = |inner: &[u32], first, last| [&[first], inner, &[last]].concat();
         let weight = [&[0.0], &self.weight[rows.clone()], &[0.0]].concat();
         Window {
-            input_ids: framed(&self.input_ids[rows.clone()], cut.cls_id, cut.sep_id),
-            targets: Targets { allowed: framed(&self.allowed[rows], 0, 0), weight },
+            input_ids: [&[cut.cls_id], &self.input_ids[rows.clone()], &[cut.sep_id]].concat(),
+            targets: Targets { allowed: [&[0], &self.allowed[rows], &[0]].concat(), weight },
         }
     }
 }

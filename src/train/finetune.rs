@@ -1,4 +1,4 @@
-//! Fine-tuning a token classifier by a recipe.
+//! Fine-tuning a classifier of tokens or sequences by a recipe.
 //!
 //! The run folder holds `recipe.toml`, `log.jsonl`, `checkpoint.safetensors` while it runs, and `model/` with the best
 //! weights so far as a Hugging Face folder, beside which `metrics.json` says how good they are.
@@ -12,7 +12,6 @@ use serde_json::json;
 
 use super::checkpoint;
 use super::examples;
-use super::loss::token_loss;
 use super::optimizer::AdamW;
 use super::progress::{Progress, Step};
 use super::recipe::Stage;
@@ -113,8 +112,7 @@ impl Run {
         let (done, n) = (self.position.stage_step, self.num_labels);
         self.backend.begin(self.position.step, 0);
         let logits = self.model.forward(&self.backend, &batch.batch)?; // [R, labels]
-        let norm = batch.targets.norm(n).max(1.0);
-        let loss = host(&logits, |logits| token_loss(logits, n, &batch.targets.allowed, &batch.targets.weight, norm))?;
+        let loss = host(&logits, |logits| self.material.loss(&self.recipe, logits, n, batch))?;
         if !loss.loss.is_finite() {
             let message = format!("the loss of step {} is not finite: lower the learning rate", self.position.step + 1);
             return Err(Error::new(ErrorKind::Backend, message));
@@ -168,7 +166,7 @@ impl Run {
     ) -> Result<()> {
         let (done, times) = (self.position.stage_step, stage.evaluations.max(1));
         let due = (1..=times).any(|k| done == (steps * k).div_ceil(times));
-        if !due || (self.exam.is_empty() && done < steps) {
+        if !due || (self.material.no_exam() && done < steps) {
             return Ok(());
         }
         optimizer.swap_average()?;
@@ -192,7 +190,7 @@ impl Run {
 
 /// The learning rate of a parameter at the top of the schedule.
 fn rate(name: &str, stage: &Stage, layers: usize) -> f64 {
-    if name.starts_with("classifier.") {
+    if ["classifier.", "pre_classifier.", "bert.pooler."].iter().any(|head| name.starts_with(head)) {
         return stage.train.head_lr.unwrap_or(stage.train.lr);
     }
     let after = name.split_once(".layer.").map(|(_, rest)| rest.split('.').next().unwrap_or_default());

@@ -8,15 +8,13 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
+use super::recipe::Recipe;
 use crate::backend::candle::kernels::random::Stream;
-use crate::backend::candle::{Kind, Parameter};
+use crate::backend::candle::{CandleBackend, Kind, Parameter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::{Config, Head};
-use crate::weights::Weights;
+use crate::models::{Config, Head, Model, SequenceClassification, TokenClassification};
 use crate::weights::folder::Folder;
-
-/// The head of a token classifier.
-const HEAD: [&str; 2] = ["classifier.weight", "classifier.bias"];
+use crate::weights::{Scope, Weights};
 
 /// What a run starts from.
 pub struct Start {
@@ -24,6 +22,8 @@ pub struct Start {
     pub config: Value,
     /// What the encoder reads of it.
     pub model: Config,
+    /// What is to stand on the encoder.
+    pub head: Head,
     /// Whether the head was found in the folder rather than made.
     pub head_kept: bool,
     /// The tokenizer's files, and those that go along with it unchanged.
@@ -47,43 +47,79 @@ impl Start {
     ///
     /// # Errors
     /// An architecture or a setting that is not implemented, a file that cannot be read.
-    pub fn new(base: &Folder, place: &Path, labels: &[String]) -> Result<Self> {
+    pub fn new(base: &Folder, place: &Path, head: Head, labels: &[String]) -> Result<Self> {
         let mut along = Vec::new();
         for name in TOKENIZER {
             along.extend(optional(&place.join(name))?.map(|bytes| (name.to_owned(), bytes)));
         }
         let same_labels = base.label_names().is_ok_and(|found| found == labels);
-        let head_kept = same_labels && base.weights()?.shape(HEAD[0]).is_some();
-        Ok(Self { config: base.config_json().clone(), model: Config::of(base)?, head_kept, along })
+        let same_head = Head::of(base).is_ok_and(|found| found == head);
+        let head_kept = same_labels && same_head && base.weights()?.shape("classifier.weight").is_some();
+        Ok(Self { config: base.config_json().clone(), model: Config::of(base)?, head, head_kept, along })
     }
 
-    /// The weights of a token classifier: the encoder of the folder, and its head if it has one for the same labels in
-    /// the same order; else one drawn from `N(0, 0.02)` by the seed.
+    /// The weights to start from: the encoder of the folder, and its head if it has one for the same labels in the same
+    /// order; else one drawn from `N(0, 0.02)` by the seed. A pooler is kept where there is one.
     ///
     /// # Errors
     /// As [`Folder::weights`].
     pub fn weights<'a>(&self, base: &'a Folder, labels: usize, seed: u64) -> Result<Weights<'a>> {
         const SITE: u64 = 0x6865_6164;
         let mut weights = base.weights()?;
+        let hidden = self.model.shape().hidden_size;
+        let draw = |weights: &mut Weights<'_>, place: &str, outputs: usize, site: u64| {
+            let stream = Stream::new(seed, 0, site);
+            let drawn = (0..(outputs * hidden) as u32).map(|i| 0.02 * stream.normal(i)).collect();
+            weights.supply(format!("{place}.weight"), &[outputs, hidden], drawn)?;
+            weights.supply(format!("{place}.bias"), &[outputs], vec![0.0; outputs])
+        };
         if !self.head_kept {
-            let hidden = self.model.shape().hidden_size;
-            let stream = Stream::new(seed, 0, SITE);
-            let drawn = (0..(labels * hidden) as u32).map(|i| 0.02 * stream.normal(i)).collect();
-            weights.supply(HEAD[0], &[labels, hidden], drawn)?;
-            weights.supply(HEAD[1], &[labels], vec![0.0; labels])?;
+            draw(&mut weights, "classifier", labels, SITE)?;
+        }
+        let pooler = self.model.pooler().filter(|_| self.head == Head::SequenceClassification);
+        if let Some(place) = pooler.filter(|place| weights.shape(&format!("{place}.weight")).is_none()) {
+            draw(&mut weights, place, hidden, SITE + 1)?;
         }
         Ok(weights)
     }
 
-    /// States the labels in the config, and how well they follow each other: `[N, N]`.
-    pub fn set_labels(&mut self, labels: &[String], transitions: &[f32]) {
+    /// The model that these weights make.
+    ///
+    /// # Errors
+    /// As [`crate::models::Encoder::load`].
+    pub fn load(&self, backend: &CandleBackend, root: &Scope<'_>, labels: usize) -> Result<Model<CandleBackend>> {
+        match self.head {
+            Head::SequenceClassification => {
+                SequenceClassification::load(backend, root, &self.model, labels).map(Model::SequenceClassification)
+            }
+            _ => TokenClassification::load(backend, root, &self.model, labels).map(Model::TokenClassification),
+        }
+    }
+
+    /// States in the config what the recipe makes: the labels, how well they follow each other (`[N, N]`), and how the
+    /// model is to be asked.
+    pub fn state(&mut self, recipe: &Recipe, transitions: Option<&[f32]>) {
+        let labels = recipe.labels();
         let by_id = labels.iter().enumerate().map(|(i, label)| (i.to_string(), json!(label)));
         let by_label = labels.iter().enumerate().map(|(i, label)| (label.clone(), json!(i)));
         self.config["architectures"] = json!([self.class()]);
         self.config["id2label"] = Value::Object(by_id.collect());
         self.config["label2id"] = Value::Object(by_label.collect());
-        let rows: Vec<&[f32]> = transitions.chunks_exact(labels.len()).collect();
-        self.config["label_transitions"] = json!(rows);
+        self.config["clinlite"] = json!(recipe.settings());
+        let transitions = transitions.map(|rows| json!(rows.chunks_exact(labels.len()).collect::<Vec<_>>()));
+        let problem = match recipe.model.multi_label {
+            true => "multi_label_classification",
+            false => "single_label_classification",
+        };
+        let problem = (self.head == Head::SequenceClassification).then(|| json!(problem));
+        // What a base of another task states would be wrong now.
+        for (key, value) in [("label_transitions", transitions), ("problem_type", problem)] {
+            match (value, self.config.as_object_mut()) {
+                (Some(value), _) => self.config[key] = value,
+                (None, Some(config)) => drop(config.remove(key)),
+                (None, None) => (),
+            }
+        }
     }
 
     /// Hugging Face's class of the result.
@@ -94,10 +130,10 @@ impl Start {
             Config::MobileBert(_) => "MobileBert",
             Config::MiniAlbert(_) => "MiniAlbert",
         };
-        format!("{architecture}{}", Head::TokenClassification.class())
+        format!("{architecture}{}", self.head.class())
     }
 
-    /// Writes a folder that Hugging Face and this crate load as a token classifier.
+    /// Writes a folder that Hugging Face and this crate load.
     ///
     /// # Errors
     /// When a file cannot be written.

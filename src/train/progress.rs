@@ -38,10 +38,12 @@ pub struct Step {
 pub struct Scored {
     /// Steps done.
     pub step: u64,
-    /// Word-level strict micro F1, of 1.
-    pub f1: f64,
-    /// The same, of the likeliest label of the first piece of each word.
-    pub plain_f1: f64,
+    /// What `score` is: `F1`, `accuracy`, `macro F1`.
+    pub metric: &'static str,
+    /// Of 1. Of a tagger word-level, strict, micro.
+    pub score: f64,
+    /// Of a tagger: the same, of the likeliest label of the first piece of each word.
+    pub plain: Option<f64>,
     /// Whether no score before was as high.
     pub best: bool,
 }

@@ -28,7 +28,7 @@
 //! sets = { maccrobat = 1.0 }       # how often an epoch sees each document
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -37,6 +37,8 @@ use super::optimizer::Settings;
 use super::readers::DataSet;
 use super::schedule::Schedule;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tasks::settings::{self as model_settings, Pooling, Relations, Task};
+use crate::weights::manifest::Window;
 
 /// See the module.
 #[derive(Clone, Debug, Deserialize)]
@@ -59,6 +61,9 @@ pub struct Recipe {
     /// How a score is taken.
     #[serde(default)]
     pub evaluate: Evaluate,
+    /// Only of a relation classifier: what it is asked about, and how.
+    #[serde(default)]
+    pub relations: Option<Relations>,
     /// Defaults of every stage.
     #[serde(default)]
     pub train: Train,
@@ -74,8 +79,18 @@ pub struct Model {
     /// A Hugging Face folder, relative to where the command runs; the command line can name another.
     #[serde(default)]
     pub base: Option<String>,
-    /// Entity types in the order of the labels.
+    /// What the model is to do.
+    #[serde(default)]
+    pub task: Task,
+    /// Of a tagger: entity types in the order of the labels.
+    #[serde(default)]
     pub types: Vec<String>,
+    /// Of the other tasks: the labels in their order.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Whether a text may have several labels, or none.
+    #[serde(default)]
+    pub multi_label: bool,
 }
 
 /// `[window]`.
@@ -107,11 +122,38 @@ pub struct Evaluate {
     /// How much it counts, when a sequence of labels is chosen, how well they follow each other in the sets that mark
     /// all types; 0: not at all.
     pub transitions: f32,
+    /// How the windows of a long text become one answer.
+    pub pooling: Pooling,
+    /// What the best is chosen by; absent: micro F1 of entities and relations, accuracy of pairs, macro F1 of texts.
+    pub metric: Option<Metric>,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { max_length: 256, stride: 64, times: 4, transitions: 0.2 }
+        Self { max_length: 256, stride: 64, times: 4, transitions: 0.2, pooling: Pooling::Mean, metric: None }
+    }
+}
+
+/// What the best is chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// The share of texts whose labels are all right.
+    Accuracy,
+    /// F1 over all decisions; of relations without the label that says that there is none.
+    MicroF1,
+    /// The mean of the F1 of each label.
+    MacroF1,
+}
+
+impl Metric {
+    /// As people say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::MicroF1 => "F1",
+            Self::MacroF1 => "macro F1",
+        }
     }
 }
 
@@ -127,8 +169,10 @@ pub struct Train {
     pub layer_decay: f64,
     /// How often all windows are seen.
     pub epochs: f64,
-    /// Rows of a step, about.
+    /// Of a tagger: rows of a step, about.
     pub batch_tokens: usize,
+    /// Of the other tasks: sequences of a step.
+    pub batch_size: usize,
     /// The share of steps over which the learning rate rises.
     pub warmup: f64,
     /// What follows.
@@ -157,6 +201,7 @@ impl Default for Train {
             layer_decay: 1.0,
             epochs: 8.0,
             batch_tokens: 1024,
+            batch_size: 16,
             warmup: 0.1,
             schedule: Schedule::Linear,
             weight_decay: 0.01,
@@ -191,6 +236,8 @@ pub struct StageTable {
     pub epochs: Option<f64>,
     /// In place of `[train]`'s.
     pub batch_tokens: Option<usize>,
+    /// In place of `[train]`'s.
+    pub batch_size: Option<usize>,
     /// In place of `[train]`'s.
     pub warmup: Option<f64>,
     /// In place of `[train]`'s.
@@ -228,8 +275,11 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The labels in the order of the logits: `O`, then `B-` and `I-` of each type.
+    /// The labels in the order of the logits: of a tagger `O`, then `B-` and `I-` of each type.
     pub fn labels(&self) -> Vec<String> {
+        if self.model.task != Task::Ner {
+            return self.model.labels.clone();
+        }
         let pairs = self.model.types.iter().flat_map(|kind| [format!("B-{kind}"), format!("I-{kind}")]);
         std::iter::once("O".to_owned()).chain(pairs).collect()
     }
@@ -249,6 +299,7 @@ impl Recipe {
             layer_decay: table.layer_decay.unwrap_or(d.layer_decay),
             epochs: table.epochs.unwrap_or(d.epochs),
             batch_tokens: table.batch_tokens.unwrap_or(d.batch_tokens),
+            batch_size: table.batch_size.unwrap_or(d.batch_size),
             warmup: table.warmup.unwrap_or(d.warmup),
             schedule: table.schedule.unwrap_or(d.schedule),
             ema: table.ema.unwrap_or(d.ema),
@@ -264,16 +315,54 @@ impl Recipe {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// What the model will state in its config.
+    pub fn settings(&self) -> model_settings::Settings {
+        let task = self.model.task;
+        let Evaluate { max_length, stride, pooling, .. } = self.evaluate;
+        model_settings::Settings {
+            task: Some(task),
+            window: Some(Window { max_length, stride }),
+            pooling: matches!(task, Task::Nli | Task::Classify).then_some(pooling),
+            relations: (task == Task::Relation).then(|| self.relations.clone().unwrap_or_default()),
+        }
+    }
+
+    /// What the best is chosen by.
+    pub fn metric(&self) -> Metric {
+        self.evaluate.metric.unwrap_or(match self.model.task {
+            Task::Ner | Task::Relation => Metric::MicroF1,
+            Task::Nli => Metric::Accuracy,
+            Task::Classify => Metric::MacroF1,
+        })
+    }
+
+    /// What a sequence classifier answers with.
+    fn check_labels(&self) -> Result<()> {
+        let Model { task, types, labels, multi_label, .. } = &self.model;
+        require(types.is_empty(), "model.types", "none: only a tagger has entity types, the others have labels")?;
+        let distinct: BTreeSet<_> = labels.iter().collect();
+        require(distinct.len() == labels.len(), "model.labels", "to differ from each other")?;
+        require((1..=63).contains(&labels.len()), "model.labels", "between 1 and 63 labels")?;
+        require(*task == Task::Classify || !multi_label, "model.multi_label", "false unless the task is classify")?;
+        require(self.relations.is_none() || *task == Task::Relation, "relations", "none unless the task is relation")?;
+        if *task == Task::Relation {
+            let none = self.relations.clone().unwrap_or_default().none;
+            require(
+                labels.contains(&none),
+                "model.labels",
+                &format!("{none:?}, which says that there is no relation"),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_types(&self) -> Result<()> {
         let mut types = self.model.types.clone();
         types.sort_unstable();
         types.dedup();
         require(types.len() == self.model.types.len(), "model.types", "to differ from each other")?;
-        require((1..=15).contains(&types.len()), "model.types", "between 1 and 15 types")?;
-        require(!self.data.is_empty(), "data", "at least one set")?;
-        require((3..=4096).contains(&self.window.max_length), "window.max_length", "between 3 and 4096")?;
-        require((3..=4096).contains(&self.evaluate.max_length), "evaluate.max_length", "between 3 and 4096")?;
-        require(self.evaluate.stride < self.evaluate.max_length - 2, "evaluate.stride", "below max_length - 2")?;
+        require((1..=31).contains(&types.len()), "model.types", "between 1 and 31 types")?;
+        require(self.model.labels.is_empty(), "model.labels", "none: the labels of a tagger follow from its types")?;
         for (name, set) in self.data.iter().chain(&self.dev) {
             let named = set.map.values().flat_map(|target| target.labels()).chain(set.annotates.iter().flatten());
             let known = |label: &&String| *label != "O" && !self.model.types.contains(label);
@@ -282,6 +371,15 @@ impl Recipe {
                 return Err(Error::new(ErrorKind::Input, message));
             }
         }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.model.task == Task::Ner { self.check_types() } else { self.check_labels() }?;
+        require(!self.data.is_empty(), "data", "at least one set")?;
+        require((3..=4096).contains(&self.window.max_length), "window.max_length", "between 3 and 4096")?;
+        require((3..=4096).contains(&self.evaluate.max_length), "evaluate.max_length", "between 3 and 4096")?;
+        require(self.evaluate.stride < self.evaluate.max_length - 2, "evaluate.stride", "below max_length - 2")?;
         self.stages().iter().try_for_each(|stage| self.check_stage(stage))
     }
 
@@ -295,6 +393,7 @@ impl Recipe {
         require((0.0..1.0).contains(&dropout), &place("dropout"), "a share below 1")?;
         require((0.0..1.0).contains(&ema), &place("ema"), "below 1")?;
         require(layer_decay > 0.0 && layer_decay <= 1.0, &place("layer_decay"), "above 0, at most 1")?;
+        require(stage.train.batch_size > 0, &place("batch_size"), "above 0")?;
         require(batch_tokens >= self.window.max_length, &place("batch_tokens"), "at least window.max_length")?;
         for name in stage.sets.keys().chain(stage.weights.keys()) {
             require(self.data.contains_key(name), &place(&format!("{name:?}")), "one of the sets of [data]")?;

@@ -11,19 +11,18 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{Checkpoint, Position};
-use super::evaluate::Exam;
-use super::examples::{self, Cut, Example, Tags};
+use super::evaluate::Score;
+use super::examples;
 use super::finetune::{Options, Outcome, Places};
+use super::material::Material;
 use super::model::{self, Start};
 use super::progress::{Progress, Scored};
 use super::recipe::{Recipe, Stage};
-use crate::backend::candle::kernels::random::Stream;
 use crate::backend::candle::{CandleBackend, Parameter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::TokenClassification;
+use crate::models::{Head, Model};
 use crate::tasks::read_tokenizer;
-use crate::text::Tokenizer;
-use crate::text::labels::Labels;
+use crate::tasks::settings::Task;
 
 /// A run with everything read.
 pub(super) struct Run {
@@ -31,12 +30,11 @@ pub(super) struct Run {
     pub(super) recipe: Recipe,
     pub(super) stages: Vec<Plan>,
     pub(super) num_labels: usize,
-    pub(super) sets: BTreeMap<String, Vec<Example>>,
-    pub(super) exam: Exam,
+    pub(super) material: Material,
     pub(super) start: Start,
     pub(super) special: (u32, u32),
     pub(super) backend: CandleBackend,
-    pub(super) model: TokenClassification<CandleBackend>,
+    pub(super) model: Model<CandleBackend>,
     pub(super) parameters: BTreeMap<String, Arc<Parameter>>,
     pub(super) position: Position,
     pub(super) resumed: Option<Checkpoint>,
@@ -65,30 +63,25 @@ impl Run {
         let labels = recipe.labels();
         let at_base = |e: Error| e.at(places.base.display());
         let base = model::open(&places.base).map_err(at_base)?;
-        let mut start = Start::new(&base, &places.base, &labels).map_err(at_base)?;
+        let mut start = Start::new(&base, &places.base, head(recipe.model.task), &labels).map_err(at_base)?;
         start.model = start.model.with_dropout(recipe.train.dropout);
         check_lengths(&recipe, start.model.shape().max_position_embeddings)?;
         let tokenizer = read_tokenizer(&base).map_err(at_base)?;
         let mut hash = Sha256::new();
         hash.update(text);
         hash.update(base.sha256());
-        let sets = read_sets(&recipe, &places.data, &tokenizer, &mut hash)?;
-        let whole = recipe.data.iter().filter(|(_, set)| set.annotates.is_none());
-        let known = whole.flat_map(|(name, _)| &sets[name]);
-        let transitions = examples::transitions(known, labels.len(), recipe.evaluate.transitions);
-        start.set_labels(&labels, &transitions);
-        let exam =
-            read_exam(&recipe, &places.data, &tokenizer, Labels::new(labels.clone())?.with_transitions(transitions)?)?;
+        let most = start.model.shape().max_position_embeddings;
+        let material = Material::read(&recipe, &places.data, &tokenizer, most, &mut hash)?;
+        start.state(&recipe, material.transitions());
         let backend = CandleBackend::training(recipe.seed);
         let weights = start.weights(&base, labels.len(), recipe.seed).map_err(at_base)?;
-        let model = TokenClassification::load(&backend, &weights.root(), &start.model, labels.len())?;
+        let model = start.load(&backend, &weights.root(), labels.len())?;
         let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut run = Self {
             places: places.clone(),
             stages: Vec::new(),
             num_labels: labels.len(),
-            sets,
-            exam,
+            material,
             start,
             special: (tokenizer.cls_id(), tokenizer.sep_id()),
             parameters: backend.parameters(),
@@ -120,16 +113,7 @@ impl Run {
 
     /// The steps of an epoch: a function of the seed, the stage and the epoch.
     pub(super) fn epoch(&self, index: usize, stage: &Stage, epoch: u64) -> Vec<examples::Step> {
-        let (cls_id, sep_id) = self.special;
-        let (max_length, batch_tokens) = (self.recipe.window.max_length, stage.train.batch_tokens);
-        let cut = Cut { max_length, batch_tokens, cls_id, sep_id };
-        let stream = |site: u64| Stream::new(self.recipe.seed, epoch, site << 32 | index as u64);
-        let mut chosen = Vec::new();
-        for (name, share) in &stage.sets {
-            let weight = stage.weights.get(name).copied().unwrap_or(1.0);
-            chosen.extend(self.sets[name].iter().map(|example| (example, *share, weight)));
-        }
-        examples::steps(examples::windows(&chosen, &cut, stream(1)), &cut, stream(2))
+        self.material.epoch(&self.recipe, self.special, index, stage, epoch)
     }
 
     /// Makes the run folder ready, or finds where to go on.
@@ -166,19 +150,20 @@ impl Run {
     /// Scores the weights as they stand and keeps them if none were better.
     pub(super) fn score(&mut self, progress: &mut dyn Progress, log: &mut fs::File) -> Result<()> {
         let folder = self.places.out.join("model");
-        if self.exam.is_empty() {
+        if self.material.no_exam() {
             return self.start.write(&folder, &self.parameters);
         }
-        let scores = self.exam.score(&self.backend, &self.model)?;
-        let f1 = scores.decoded.micro.f1;
-        let best = self.position.best.is_none_or(|(best, _)| f1 > best);
+        let Score { metric, value, plain, details } = self.material.score(&self.recipe, &self.backend, &self.model)?;
+        let best = self.position.best.is_none_or(|(best, _)| value > best);
+        let step = self.position.step;
         if best {
-            self.position.best = Some((f1, self.position.step));
+            self.position.best = Some((value, step));
             self.start.write(&folder, &self.parameters)?;
         }
-        let (step, plain_f1) = (self.position.step, scores.plain.micro.f1);
-        progress.scored(&Scored { step, f1, plain_f1, best });
-        record(log, &self.log_path(), &json!({"step": step, "dev": scores.decoded, "plain_f1": plain_f1, "best": best}))
+        progress.scored(&Scored { step, metric, score: value, plain, best });
+        let line =
+            json!({"step": step, "metric": metric, "score": value, "plain": plain, "best": best, "dev": details});
+        record(log, &self.log_path(), &line)
     }
 
     pub(super) fn close(&self) -> Result<()> {
@@ -186,7 +171,8 @@ impl Run {
             "recipe": self.recipe.name,
             "run": self.position.run,
             "steps": self.position.step,
-            "dev_f1": self.position.best.map(|(f1, _)| f1),
+            "metric": self.recipe.metric().name(),
+            "dev_score": self.position.best.map(|(score, _)| score),
             "best_step": self.position.best.map(|(_, step)| step),
         });
         let text = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
@@ -200,29 +186,12 @@ impl Run {
     }
 }
 
-fn read_sets(
-    recipe: &Recipe,
-    root: &Path,
-    tokenizer: &Tokenizer,
-    hash: &mut Sha256,
-) -> Result<BTreeMap<String, Vec<Example>>> {
-    let tags = Tags::new(&recipe.labels())?;
-    let mut sets = BTreeMap::new();
-    for (name, set) in &recipe.data {
-        let documents = set.read(root).map_err(|e| e.at(format!("data.{name}")))?;
-        documents.iter().for_each(|document| hash.update(document.text.as_bytes()));
-        let example = |d| Example::new(d, set, tokenizer, &tags, recipe.window.pieces).map_err(|e| e.at(name));
-        sets.insert(name.clone(), documents.iter().map(example).collect::<Result<Vec<_>>>()?);
+/// What a task learns.
+fn head(task: Task) -> Head {
+    match task {
+        Task::Ner => Head::TokenClassification,
+        Task::Relation | Task::Nli | Task::Classify => Head::SequenceClassification,
     }
-    Ok(sets)
-}
-
-fn read_exam(recipe: &Recipe, root: &Path, tokenizer: &Tokenizer, labels: Labels) -> Result<Exam> {
-    let mut exam = Exam::new(tokenizer, labels, recipe.evaluate.max_length, recipe.evaluate.stride);
-    for (name, set) in &recipe.dev {
-        exam.add(set.read(root).map_err(|e| e.at(format!("dev.{name}")))?, set, tokenizer);
-    }
-    Ok(exam)
 }
 
 fn check_lengths(recipe: &Recipe, most: usize) -> Result<()> {

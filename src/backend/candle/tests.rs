@@ -261,7 +261,7 @@ fn evaluation_drops_and_records_nothing() {
 }
 
 /// `logsumexp(all) − logsumexp(allowed)` by candle, mean over judged rows.
-fn composed_loss(logits: &Tensor, allowed: &[u32]) -> Tensor {
+fn composed_loss(logits: &Tensor, allowed: &[u64]) -> Tensor {
     let n = logits.dim(1).unwrap();
     let mut losses = Vec::new();
     for (row, &bits) in allowed.iter().enumerate().filter(|(_, bits)| **bits != 0) {
@@ -277,7 +277,7 @@ fn composed_loss(logits: &Tensor, allowed: &[u32]) -> Tensor {
 fn token_loss_equals_the_composed_formula() {
     let (rows, n) = (45, 13);
     let sets = [1 << 4, 0, 0b1_1000_0000_0111, (1 << 13) - 1, 1];
-    let allowed: Vec<u32> = (0..rows).map(|row| sets[row % sets.len()]).collect();
+    let allowed: Vec<u64> = (0..rows).map(|row| sets[row % sets.len()]).collect();
     let judged = allowed.iter().filter(|bits| **bits != 0).count() as f64;
     let logits: Vec<f32> = numbers(rows * n, 5).iter().map(|z| 4.0 * z).collect();
     let variable = candle_core::Var::from_vec(logits.clone(), (rows, n), &Device::Cpu).unwrap();

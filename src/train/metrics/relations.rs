@@ -6,31 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::counts::{Counts, Report, Totals};
 use crate::train::bootstrap::Intervals;
 
-/// What datasets and models call a pair without a relation.
-pub const NONE: &str = "none";
-
 /// Collects documents.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Scorer {
+    none: String,
     totals: Totals,
 }
 
 impl Scorer {
-    /// Of nothing yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// Of nothing yet. `none` is what a pair without a relation is called.
+    pub fn new(none: &str) -> Self {
+        Self { none: none.to_owned(), totals: Totals::default() }
     }
 
     /// Adds a document as what is said of its pairs on both sides. A pair is whatever tells it from others: the indices
-    /// of two entities, or two concepts. Pairs of [`NONE`] need not be named; a relation that is named twice counts
+    /// of two entities, or two concepts. Pairs without a relation need not be named; a relation that is named twice counts
     /// once. A gold relation whose pair was never a candidate is missed.
     pub fn add<K: Ord>(
         &mut self,
         gold: impl IntoIterator<Item = (K, String)>,
         predicted: impl IntoIterator<Item = (K, String)>,
     ) {
-        let gold: BTreeSet<(K, String)> = gold.into_iter().filter(|(_, label)| label != NONE).collect();
-        let predicted: BTreeSet<(K, String)> = predicted.into_iter().filter(|(_, label)| label != NONE).collect();
+        let is_relation = |(_, label): &(K, String)| *label != self.none;
+        let gold: BTreeSet<(K, String)> = gold.into_iter().filter(is_relation).collect();
+        let predicted: BTreeSet<(K, String)> = predicted.into_iter().filter(is_relation).collect();
         let mut counts = BTreeMap::<String, Counts>::new();
         for relation in &gold {
             let counts = counts.entry(relation.1.clone()).or_default();
@@ -65,9 +64,9 @@ mod tests {
     fn what_is_not_related_counts_nowhere() {
         let said =
             |list: &[((usize, usize), &str)]| list.iter().map(|(k, l)| (*k, (*l).to_owned())).collect::<Vec<_>>();
-        let mut scorer = Scorer::new();
-        let gold = said(&[((0, 1), "TrAP"), ((1, 2), NONE), ((2, 3), "PIP"), ((2, 3), "PIP")]);
-        scorer.add(gold, said(&[((0, 1), "TrAP"), ((1, 2), "PIP"), ((2, 3), NONE), ((4, 5), NONE)]));
+        let mut scorer = Scorer::new("none");
+        let gold = said(&[((0, 1), "TrAP"), ((1, 2), "none"), ((2, 3), "PIP"), ((2, 3), "PIP")]);
+        scorer.add(gold, said(&[((0, 1), "TrAP"), ((1, 2), "PIP"), ((2, 3), "none"), ((4, 5), "none")]));
         let report = scorer.report();
         assert_eq!((report.micro.precision, report.micro.recall, report.micro.support), (0.5, 0.5, 2));
         assert_eq!(report.labels.keys().collect::<Vec<_>>(), ["PIP", "TrAP"]);

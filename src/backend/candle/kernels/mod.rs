@@ -7,6 +7,7 @@
 
 pub mod attention;
 pub mod embedding;
+pub mod label_loss;
 pub mod linear;
 pub mod math;
 pub mod matmul;

@@ -17,7 +17,7 @@ pub struct TokenLoss {
 /// `logits` is `[R, N]`; bit `l` of `allowed[r]` says that label `l` may be right. One bit is ordinary cross-entropy;
 /// no bit means that the row is not judged; all bits give neither loss nor gradient. `norm` is what to divide by: the
 /// sum of the weights of all judged rows, of the other parts of the batch too when a step has several.
-pub fn token_loss(logits: &[f32], n: usize, allowed: &[u32], weight: &[f32], norm: f64) -> TokenLoss {
+pub fn token_loss(logits: &[f32], n: usize, allowed: &[u64], weight: &[f32], norm: f64) -> TokenLoss {
     let mut grad = vec![0f32; logits.len()];
     let parts: Vec<f64> = grad
         .par_chunks_mut(ROWS * n)
@@ -38,7 +38,7 @@ pub fn token_loss(logits: &[f32], n: usize, allowed: &[u32], weight: &[f32], nor
 }
 
 /// One row in `f64`: its loss, and `scale · (softmax(all) − softmax(allowed))` as its gradient.
-fn row_loss(logits: &[f32], allowed: u32, scale: f64, grad: &mut [f32]) -> f64 {
+fn row_loss(logits: &[f32], allowed: u64, scale: f64, grad: &mut [f32]) -> f64 {
     let may = |label: usize| allowed >> label & 1 == 1;
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut best = f32::NEG_INFINITY;

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::metrics::{Mode, Report, Scorer, words};
-use super::readers::{DataSet, Document};
 use crate::backend::candle::{CandleBackend, host};
 use crate::error::Result;
 use crate::models::{Batch, TokenClassification};
 use crate::text::decode::{Aggregation, Decoding, decode};
 use crate::text::labels::Labels;
 use crate::text::{Encoding, Tokenizer, windows};
+use crate::train::metrics::{Mode, Report, Scorer, words};
+use crate::train::readers::{DataSet, Document};
 
 /// Documents to be scored on.
 pub struct Exam {
