@@ -1,5 +1,7 @@
 //! The trainer: the same numbers as PyTorch, exact resuming, and that it learns at all.
 
+mod tasks;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -82,7 +82,7 @@ pub fn frame_around(tokenizer: &Tokenizer, text: &str, focus: &Range<usize>, max
     let whole = |word: &Range<usize>| word.start >= start - before && word.end <= last;
     let words = || encoding.words.iter().filter(|word| whole(word) || (word.start < end && word.end > start));
     let first = words().next().map_or(start, |word| word.start.max(start - before));
-    let last = words().last().map_or(end, |word| word.end.min(last));
+    let last = words().next_back().map_or(end, |word| word.end.min(last));
     Some(Frame::single(tokenizer, &encoding.input_ids[first..last]))
 }
 
