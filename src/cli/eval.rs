@@ -1,6 +1,7 @@
 //! `clinlite eval`.
 
 mod report;
+mod sequences;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +14,10 @@ use clap::{Args, ValueEnum};
 use clinlite::backend::Backend;
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
+use clinlite::models::Head;
 use clinlite::tasks::ner::{Coverage, TagOptions, Tagger};
 use clinlite::tasks::read_tokenizer;
+use clinlite::tasks::settings::Settings;
 use clinlite::text::Tokenizer;
 use clinlite::train::bootstrap::RESAMPLES;
 use clinlite::train::metrics::protocols::{Protocols, Scored};
@@ -23,7 +26,7 @@ use clinlite::train::readers::{DataSet, Document};
 use clinlite::weights::folder::Folder;
 use clinlite::weights::manifest::Window;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::report::{Bootstrap, Data, Evaluation};
 use crate::files;
@@ -127,6 +130,17 @@ struct Part {
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let place = files::find_model(arguments.model.clone())?;
     let folder = files::read_folder(&place)?;
+    if Head::of(&folder).with_context(|| place.display().to_string())? == Head::SequenceClassification {
+        let (sets, root) = sets(&arguments)?;
+        let exam = sequences::exam(&folder, sets.dev.into_values(), root)?;
+        let evaluation = match arguments.backend {
+            Engine::Simd => exam.evaluate(SimdBackend::new()),
+            Engine::Candle => exam.evaluate(CandleBackend::inference(candle_core::Device::Cpu)),
+        };
+        let evaluation = evaluation.with_context(|| place.display().to_string())?;
+        sequences::print(&evaluation)?;
+        return write_json(arguments.json.as_deref(), &evaluation);
+    }
     let task = task(&arguments, &folder)?;
     let evaluation = match arguments.backend {
         Engine::Simd => evaluate(SimdBackend::new(), &folder, &task, arguments.protocol),
@@ -136,33 +150,42 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let evaluation = evaluation.with_context(|| place.display().to_string())?;
     report::print(&evaluation)?;
-    if let Some(path) = &arguments.json {
-        let json = serde_json::to_string_pretty(&evaluation)? + "\n";
+    write_json(arguments.json.as_deref(), &evaluation)
+}
+
+fn write_json(path: Option<&Path>, evaluation: &impl Serialize) -> Result<ExitCode> {
+    if let Some(path) = path {
+        let json = serde_json::to_string_pretty(evaluation)? + "\n";
         fs::write(path, json).with_context(|| path.display().to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn task(arguments: &Arguments, folder: &Folder) -> Result<Task> {
-    let (sets, root) = match (&arguments.data, &arguments.recipe) {
+/// The sets to score on, in the split that was asked for, and the folder below which they lie.
+fn sets(arguments: &Arguments) -> Result<(Sets, &Path)> {
+    let (mut sets, root) = match (&arguments.data, &arguments.recipe) {
         (Some(set), _) => {
             (Sets { dev: BTreeMap::from([(String::new(), set.clone())]), evaluate: Evaluate::default() }, Path::new(""))
         }
         (None, Some(path)) => (recipe(path)?, arguments.root.as_path()),
         (None, None) => bail!("name the data with --data, or with --recipe and --split"),
     };
+    if let Some(name) = &arguments.split {
+        sets.dev = sets.dev.into_iter().map(|(key, set)| (key, set.with_split(name))).collect();
+    }
+    Ok((sets, root))
+}
+
+fn task(arguments: &Arguments, folder: &Folder) -> Result<Task> {
+    let (sets, root) = sets(arguments)?;
     let window = |max_length: Option<usize>, stride: Option<usize>| {
         max_length.zip(stride).map(|(max_length, stride)| Window { max_length, stride })
     };
-    let stated = folder.manifest().and_then(|manifest| manifest.window);
+    let stated = Settings::of(folder)?.window;
     let learnt = window(sets.evaluate.max_length, sets.evaluate.stride);
     let window = window(arguments.window, arguments.stride).or(stated).or(learnt);
-    let split = |set: DataSet| match &arguments.split {
-        Some(name) => set.with_split(name),
-        None => set,
-    };
     let read = |set: DataSet| Ok(Part { documents: set.read(root)?, set });
-    let parts = sets.dev.into_values().map(split).map(read).collect::<Result<_>>()?;
+    let parts = sets.dev.into_values().map(read).collect::<Result<_>>()?;
     Ok(Task { parts, window })
 }
 

@@ -110,7 +110,8 @@ impl Material {
                 Ok(Score { metric: "F1", value, plain, details: json!(scores.decoded) })
             }
             (Self::Sequences { exam, .. }, Model::SequenceClassification(model)) => {
-                pollster::block_on(exam.score(backend, model, recipe.metric()))
+                let (metric, figures) = (recipe.metric(), pollster::block_on(exam.figures(backend, model))?);
+                Ok(Score { metric: metric.name(), value: figures.value(metric), plain: None, details: json!(figures) })
             }
             _ => Err(Error::new(ErrorKind::Backend, "the model has another head than its material")),
         }

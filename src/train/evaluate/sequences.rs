@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::Score;
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::models::{Batch, SequenceClassification};
 use crate::tasks::settings::{Pooling, Settings, Task};
 use crate::text::Tokenizer;
 use crate::text::frames::Frame;
+use crate::train::bootstrap::Intervals;
 use crate::train::metrics::{Report, classification, relations};
 use crate::train::readers::{RelationDocument, Sequence};
 use crate::train::recipe::Metric;
@@ -37,6 +37,45 @@ pub struct Exam {
 struct Document {
     gold: BTreeSet<((String, String), String)>,
     candidates: Vec<Candidate>,
+}
+
+/// How a classifier did.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Figures {
+    /// Of texts and pairs.
+    Texts(classification::Report),
+    /// Of relations.
+    Relations(RelationFigures),
+}
+
+/// Figures of relations. The label that says that there is none is in no count.
+#[derive(Clone, Debug, Serialize)]
+pub struct RelationFigures {
+    /// Documents.
+    pub documents: usize,
+    /// Pairs that the model was asked about.
+    pub candidates: usize,
+    /// Of these, pairs that fit no window: they count as having no relation.
+    pub too_far_apart: usize,
+    /// Averages and labels.
+    #[serde(flatten)]
+    pub figures: Report,
+    /// Of F1, from a bootstrap over documents.
+    pub intervals: Intervals,
+}
+
+impl Figures {
+    /// The one number of a metric, of 1.
+    pub fn value(&self, metric: Metric) -> f64 {
+        match (self, metric) {
+            (Self::Texts(report), Metric::Accuracy) => report.accuracy,
+            (Self::Texts(report), Metric::MicroF1) => report.figures.micro.f1,
+            (Self::Texts(report), Metric::MacroF1) => report.figures.macro_average.f1,
+            (Self::Relations(report), Metric::Accuracy | Metric::MicroF1) => report.figures.micro.f1,
+            (Self::Relations(report), Metric::MacroF1) => report.figures.macro_average.f1,
+        }
+    }
 }
 
 impl Exam {
@@ -71,28 +110,22 @@ impl Exam {
         self.texts.is_empty() && self.documents.is_empty()
     }
 
-    /// The score by `metric`, and all figures.
+    /// All figures.
     ///
     /// # Errors
     /// A failure of the engine.
-    pub async fn score<B: Backend>(
-        &self,
-        backend: &B,
-        model: &SequenceClassification<B>,
-        metric: Metric,
-    ) -> Result<Score> {
+    pub async fn figures<B: Backend>(&self, backend: &B, model: &SequenceClassification<B>) -> Result<Figures> {
         match self.settings.task {
-            Some(Task::Relation) => self.score_relations(backend, model, metric).await,
-            _ => self.score_texts(backend, model, metric).await,
+            Some(Task::Relation) => self.relations(backend, model).await.map(Figures::Relations),
+            _ => self.texts(backend, model).await.map(Figures::Texts),
         }
     }
 
-    async fn score_texts<B: Backend>(
+    async fn texts<B: Backend>(
         &self,
         backend: &B,
         model: &SequenceClassification<B>,
-        metric: Metric,
-    ) -> Result<Score> {
+    ) -> Result<classification::Report> {
         let frames: Vec<&Frame> = self.texts.iter().flat_map(|text| &text.frames).collect();
         let n = self.labels.len();
         let logits = logits(backend, model, &frames).await?; // [frames, labels]
@@ -105,21 +138,10 @@ impl Exam {
             let predicted = if self.multi_label { positive(&pooled) } else { 1 << highest(&pooled) };
             scorer.add_many(&self.names(text.labels), &self.names(predicted));
         }
-        let report = scorer.report(SEED);
-        let value = match metric {
-            Metric::Accuracy => report.accuracy,
-            Metric::MicroF1 => report.figures.micro.f1,
-            Metric::MacroF1 => report.figures.macro_average.f1,
-        };
-        Ok(Score { metric: metric.name(), value, plain: None, details: json!(report) })
+        Ok(scorer.report(SEED))
     }
 
-    async fn score_relations<B: Backend>(
-        &self,
-        backend: &B,
-        model: &SequenceClassification<B>,
-        metric: Metric,
-    ) -> Result<Score> {
+    async fn relations<B: Backend>(&self, backend: &B, model: &SequenceClassification<B>) -> Result<RelationFigures> {
         let candidates = || self.documents.iter().flat_map(|document| &document.candidates);
         let frames: Vec<&Frame> = candidates().filter_map(|candidate| candidate.frame.as_ref()).collect();
         let logits = logits(backend, model, &frames).await?; // [frames, labels]
@@ -134,20 +156,12 @@ impl Exam {
             }
             scorer.add(document.gold.iter().cloned(), predicted);
         }
-        let report = scorer.report();
-        let value = match metric {
-            Metric::Accuracy | Metric::MicroF1 => report.micro.f1,
-            Metric::MacroF1 => report.macro_average.f1,
-        };
-        Ok(Score { metric: metric.name(), value, plain: None, details: self.relation_details(&scorer, &report) })
-    }
-
-    fn relation_details(&self, scorer: &relations::Scorer, report: &Report) -> Value {
-        let candidates = || self.documents.iter().flat_map(|document| &document.candidates);
-        let too_far = candidates().filter(|candidate| candidate.frame.is_none()).count();
-        json!({
-            "documents": scorer.documents(), "candidates": candidates().count(), "too_far_apart": too_far,
-            "figures": report, "intervals": scorer.intervals(SEED),
+        Ok(RelationFigures {
+            documents: scorer.documents(),
+            candidates: candidates().count(),
+            too_far_apart: candidates().filter(|candidate| candidate.frame.is_none()).count(),
+            figures: scorer.report(),
+            intervals: scorer.intervals(SEED),
         })
     }
 
