@@ -140,6 +140,9 @@ impl AdamW {
             let mut gradient = parameter.gradient();
             match self.live.get_mut(name) {
                 Some(live) => {
+                    if gradient.is_whole() {
+                        live.fill(true);
+                    }
                     gradient.touched_rows().iter().for_each(|&row| live[row as usize] = true);
                     let gradient = gradient.get().unwrap_or_default();
                     parameter.write(|values| step_table(values, gradient, state, live, parameter.columns(), pass))?;

@@ -5,6 +5,7 @@
 //! elementary operations, whose gradients candle computes itself.
 
 mod composed;
+mod fused;
 pub mod kernels;
 mod parameter;
 mod qkv;
@@ -18,9 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{Device, Storage, Tensor};
 
 use self::kernels::random::Stream;
-use self::kernels::{attention, embedding, linear, norm, random, rows};
+use self::kernels::{attention, random, rows};
 pub use self::parameter::{Gradient, Kind, Parameter, Part};
-use self::qkv::{Kept, attention_shape, with_parts};
+use self::qkv::{attention_shape, with_parts};
 use self::tape::{Backward, Gradients, Tape};
 use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
@@ -192,24 +193,7 @@ impl Backend for CandleBackend {
             let sources: Vec<_> = sources.iter().map(|(table, ids)| (table.value(), *ids)).collect();
             return composed::embed(&sources).map_err(engine);
         }
-        let columns = sources.first().map_or(0, |(table, _)| table.columns());
-        let mut y = vec![0f32; sources.first().map_or(0, |(_, ids)| ids.len()) * columns];
-        for (table, ids) in sources {
-            table.read(|table| embedding::forward(&mut y, table, ids, columns))?;
-        }
-        let y = self.tensor(y, columns)?; // [R, H]
-        if self.recording() {
-            let sources: Vec<_> = sources.iter().map(|(table, ids)| (Arc::clone(table), ids.to_vec())).collect();
-            let backward = move |grad: Vec<f32>, _: &mut Gradients| {
-                for (table, ids) in &sources {
-                    let mut gradient = table.gradient();
-                    embedding::backward(&grad, ids, gradient.rows(table.len(), columns, ids), columns);
-                }
-                Ok(())
-            };
-            self.record(&y, Box::new(backward));
-        }
-        Ok(y)
+        self.fused_embed(sources)
     }
 
     fn linear(&self, x: &Tensor, layer: &Linear<Self>, act: Activation) -> Result<Tensor> {
@@ -219,33 +203,7 @@ impl Backend for CandleBackend {
             let bias = layer.bias.as_ref().map(|bias| bias.value());
             return composed::linear(x, layer.weight.value(), bias, act).map_err(engine);
         }
-        let bias = layer.bias.as_ref().map(|bias| bias.read(<[f32]>::to_vec)).transpose()?;
-        let linear::Forward { y, before } =
-            host(x, |x| layer.weight.read(|weight| linear::forward(x, weight, bias.as_deref(), n, k, act)))??;
-        let y = self.tensor(y, n)?; // [R, N]
-        if self.recording() {
-            let (x, weight, bias) = (x.clone(), Arc::clone(&layer.weight), layer.bias.clone());
-            let backward = move |mut grad: Vec<f32>, gradients: &mut Gradients| {
-                match &bias {
-                    Some(bias) => {
-                        let mut gradient = bias.gradient();
-                        let bias_grad = Some(gradient.dense(n));
-                        linear::backward_activation(&mut grad, before.as_deref(), act, n, bias_grad);
-                    }
-                    None => linear::backward_activation(&mut grad, before.as_deref(), act, n, None),
-                }
-                host(&x, |x| {
-                    linear::backward_weight(&grad, x, weight.gradient().dense(n * k), n, k);
-                })?;
-                weight.read(|values| {
-                    gradients.write(x.id(), x.elem_count(), |x_grad, into| {
-                        linear::backward_input(&grad, values, x_grad, n, k, into);
-                    });
-                })
-            };
-            self.record(&y, Box::new(backward));
-        }
-        Ok(y)
+        self.fused_linear(x, layer, act, [n, k])
     }
 
     fn add_norm(&self, x: &Tensor, residual: Option<&Tensor>, layer: &Norm<Self>) -> Result<Tensor> {
@@ -259,32 +217,7 @@ impl Backend for CandleBackend {
             let (weight, bias) = (layer.weight.value(), layer.bias.value());
             return composed::add_norm(x, residual, weight, bias, layer.kind).map_err(engine);
         }
-        let run = |x: &[f32], residual: Option<&[f32]>| {
-            layer.weight.read(|weight| layer.bias.read(|bias| norm::forward(x, residual, weight, bias, layer.kind)))
-        };
-        let norm::Forward { y, normalised, rstd } = match residual {
-            Some(residual) => host(x, |x| host(residual, |residual| run(x, Some(residual))))???,
-            None => host(x, |x| run(x, None))??,
-        }?;
-        let y = self.tensor(y, h)?; // [R, H]
-        if self.recording() {
-            let (x, residual) = (x.id(), residual.map(Tensor::id));
-            let (weight, bias) = (Arc::clone(&layer.weight), Arc::clone(&layer.bias));
-            let backward = move |mut grad: Vec<f32>, gradients: &mut Gradients| {
-                let (mut weight_grad, mut bias_grad) = (weight.gradient(), bias.gradient());
-                weight.read(|values| {
-                    let (weight_grad, bias_grad) = (weight_grad.dense(h), bias_grad.dense(h));
-                    norm::backward(&mut grad, &normalised, &rstd, values, weight_grad, bias_grad);
-                })?;
-                if let Some(residual) = residual {
-                    gradients.add(residual, grad.clone());
-                }
-                gradients.add(x, grad);
-                Ok(())
-            };
-            self.record(&y, Box::new(backward));
-        }
-        Ok(y)
+        self.fused_add_norm(x, residual, layer)
     }
 
     fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
@@ -292,19 +225,7 @@ impl Backend for CandleBackend {
         if !self.fused {
             return composed::attention(qkv, heads, lengths).map_err(engine);
         }
-        let hidden = shape.hidden;
-        let y = with_parts(qkv, hidden, |parts| attention::forward(&parts, &shape))?;
-        let y = self.tensor(y, hidden)?; // [R, H]
-        if self.recording() {
-            let kept = Kept::from(qkv);
-            let backward = move |grad: Vec<f32>, gradients: &mut Gradients| {
-                let grad = with_parts(kept.qkv(), hidden, |parts| attention::backward(&grad, &parts, &shape))?;
-                kept.spread(grad, hidden, gradients);
-                Ok(())
-            };
-            self.record(&y, Box::new(backward));
-        }
-        Ok(y)
+        self.fused_attention(qkv, shape)
     }
 
     fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {

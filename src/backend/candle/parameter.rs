@@ -49,6 +49,8 @@ pub struct Gradient {
     /// Of a table: the rows that may differ from zero, each once.
     rows: Vec<u32>,
     touched: Vec<bool>,
+    /// Something was added to all rows: a table that is a decoder, too.
+    whole: bool,
 }
 
 impl Parameter {
@@ -136,13 +138,23 @@ impl Gradient {
         (!self.data.is_empty()).then_some(&self.data)
     }
 
-    /// The rows of a table that may differ from zero.
+    /// Whether every row may differ from zero.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The rows of a table that may differ from zero, if it is not [`Gradient::is_whole`].
     pub fn touched_rows(&self) -> &[u32] {
         &self.rows
     }
 
     /// A buffer of `len` numbers to add to.
     pub(super) fn dense(&mut self, len: usize) -> &mut [f32] {
+        self.whole = true;
+        self.buffer(len)
+    }
+
+    fn buffer(&mut self, len: usize) -> &mut [f32] {
         if self.data.is_empty() {
             self.data = vec![0.0; len];
         }
@@ -157,7 +169,7 @@ impl Gradient {
                 self.rows.push(id);
             }
         }
-        self.dense(len)
+        self.buffer(len)
     }
 
     /// Multiplies all of it by `factor`.
@@ -171,13 +183,14 @@ impl Gradient {
         for row in self.rows.drain(..) {
             self.touched[row as usize] = false;
         }
+        self.whole = false;
     }
 
     /// `Σ g²`, in `f64`, in a fixed order.
     pub fn squared_norm(&self, columns: usize) -> f64 {
         use rayon::prelude::*;
         let square = |block: &[f32]| f64::from(super::kernels::square_sum(block));
-        if self.touched.is_empty() {
+        if self.whole {
             let parts: Vec<f64> = self.data.par_chunks(4096).map(square).collect();
             parts.iter().sum()
         } else {
@@ -187,7 +200,7 @@ impl Gradient {
 
     fn for_each_block(&mut self, columns: usize, change: impl Fn(&mut [f32]) + Sync + Send) {
         use rayon::prelude::*;
-        if self.touched.is_empty() {
+        if self.whole {
             self.data.par_chunks_mut(1 << 15).for_each(change);
         } else {
             for &row in &self.rows {

@@ -114,7 +114,15 @@ fn moved(backend: &CandleBackend) -> Result<Tensor> {
     backend.add(&some, &backend.rows(&x, &[1, 2, 3, 3])?)
 }
 
-const OPERATIONS: [(&str, Operation); 13] = [
+/// A table that is looked up and, under the same name, multiplied with: a tied decoder.
+fn tied(backend: &CandleBackend) -> Result<Tensor> {
+    let table = backend.table(stored("a", 7, 5, 1))?;
+    let weight = backend.matrix(&[stored("a", 7, 5, 1)])?;
+    let x = backend.embed(&[(&table, &[6, 2, 2, 0])])?;
+    backend.linear(&x, &Linear { weight, bias: None }, Activation::None)
+}
+
+const OPERATIONS: [(&str, Operation); 14] = [
     ("embed, repeated ids", embed_repeated),
     ("linear", linear_plain),
     ("linear with gelu", linear_gelu),
@@ -128,6 +136,7 @@ const OPERATIONS: [(&str, Operation); 13] = [
     ("no norm", no_norm),
     ("attention of parts", attention_of_parts),
     ("rows, columns, trigrams and a sum", moved),
+    ("a tied decoder", tied),
 ];
 
 /// The result, and the gradients of `Σ result · upstream` by parameter.
@@ -247,6 +256,17 @@ fn gradients_add_up_over_parts_and_clear() {
     table.gradient().clear(19);
     assert!(table.gradient().get().unwrap().iter().all(|g| *g == 0.0));
     assert!(table.gradient().touched_rows().is_empty());
+}
+
+#[test]
+fn a_tied_table_counts_and_clears_in_all_its_rows() {
+    let (backend, ..) = fused(tied);
+    let table = backend.parameters()["a"].clone();
+    let mut gradient = table.gradient();
+    let expected: f64 = gradient.get().unwrap().iter().map(|g| f64::from(*g).powi(2)).sum();
+    assert!(gradient.is_whole() && (gradient.squared_norm(5) - expected).abs() < 1e-5 * expected);
+    gradient.clear(5);
+    assert!(!gradient.is_whole() && gradient.get().unwrap().iter().all(|g| *g == 0.0));
 }
 
 #[test]
