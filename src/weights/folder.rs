@@ -4,6 +4,8 @@
 //! sha256, and a file that the engine would read but that is not listed is refused. Without one, the files are taken as
 //! they are, and hashed so that results can name them.
 
+mod verify;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
@@ -12,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file;
-use super::manifest::{self, FileEntry, Manifest, Window};
+use super::manifest::{self, FileEntry, Manifest};
 use super::shards::{self, Shards};
 use super::{Names, Weights};
 use crate::error::{Error, ErrorKind, Result};
@@ -110,9 +112,9 @@ impl Folder {
         let mut decisive: Vec<&str> = SETTINGS.into_iter().chain(shards.names()).collect();
         decisive.sort_unstable();
         if let Some(manifest) = &manifest {
-            verify(manifest, &found, &decisive)?;
+            verify::verify(manifest, &found, &decisive)?;
         }
-        let sha256 = model_hash(manifest.as_ref(), &found, &decisive);
+        let sha256 = verify::model_hash(manifest.as_ref(), &found, &decisive);
         let config = read_config(named.get("config.json"))?;
         Ok(Self { files: named, config, manifest, shards, sha256, adapters: OnceLock::new() })
     }
@@ -258,50 +260,6 @@ impl fmt::Debug for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Folder({} files, sha256 {})", self.files.len(), self.sha256)
     }
-}
-
-/// Every file was hashed already: what is wrong is found by comparing, in the order of the names.
-fn verify(manifest: &Manifest, found: &BTreeMap<&str, FileEntry>, decisive: &[&str]) -> Result<()> {
-    let refuse = |name: &str, message: String| Err(Error::new(ErrorKind::Hash, message).at(name));
-    for (name, expected) in &manifest.files {
-        match found.get(name.as_str()) {
-            None => return refuse(name, "listed in manifest.json but missing".into()),
-            Some(found) => compare(name, expected, found)?,
-        }
-    }
-    for (name, expected) in &manifest.card {
-        found.get(name.as_str()).map_or(Ok(()), |found| compare(name, expected, found))?;
-    }
-    for &name in decisive {
-        if found.contains_key(name) && !manifest.files.contains_key(name) {
-            return refuse(name, "not listed in manifest.json".into());
-        }
-    }
-    Ok(())
-}
-
-fn compare(name: &str, expected: &FileEntry, found: &FileEntry) -> Result<()> {
-    if expected == found {
-        return Ok(());
-    }
-    let message = format!(
-        "expected sha256 {} ({} bytes), found {} ({} bytes)",
-        expected.sha256, expected.bytes, found.sha256, found.bytes
-    );
-    Err(Error::new(ErrorKind::Hash, message).at(name))
-}
-
-fn model_hash(manifest: Option<&Manifest>, found: &BTreeMap<&str, FileEntry>, decisive: &[&str]) -> String {
-    let mut lines = String::new();
-    for name in decisive {
-        if let Some(entry) = found.get(name) {
-            lines.push_str(&format!("{}  {name}\n", entry.sha256));
-        }
-    }
-    if let Some(Window { max_length, stride }) = manifest.and_then(|manifest| manifest.window) {
-        lines.push_str(&format!("window {max_length} {stride}\n"));
-    }
-    manifest::sha256(lines.as_bytes())
 }
 
 fn read_config(bytes: Option<&Vec<u8>>) -> Result<Value> {

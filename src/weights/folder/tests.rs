@@ -1,5 +1,5 @@
 use super::*;
-use crate::weights::manifest::SCHEMA;
+use crate::weights::manifest::{SCHEMA, Window};
 
 const CONFIG: &[u8] = br#"{"model_type":"bert","id2label":{"0":"O","1":"B-X","2":"I-X"},"cell":{"unknown":[1]}}"#;
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::value::Storage;
 use super::{malformed, pickle, slice, storage, unsupported};
 use crate::error::Result;
 use crate::weights::file::Tensors;
@@ -39,7 +40,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tensors<'_>> {
         return Err(malformed(format!("a pickle of {} bytes, expected at most {MAX_PICKLE}", program.len())));
     }
     let (pickle, _) = pickle::read(program)?;
-    let bytes_of = |storage: &pickle::Storage<'_>| {
+    let bytes_of = |storage: &Storage<'_>| {
         entry(&format!("data/{}", storage.key))
             .ok_or_else(|| malformed(format!("there is no storage {:?}", storage.key)))
     };

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pickle::{Pickle, Storage, Value};
+use super::value::{Pickle, Storage, Value};
 use super::{malformed, pickle, slice, storage, unsupported};
 use crate::error::Result;
 use crate::weights::file::Tensors;

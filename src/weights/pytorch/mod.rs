@@ -10,6 +10,7 @@ mod archive;
 mod legacy;
 mod pickle;
 mod storage;
+mod value;
 
 use super::file::Tensors;
 use crate::error::{Error, ErrorKind, Result};

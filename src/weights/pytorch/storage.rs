@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use safetensors::tensor::Dtype;
 
-use super::pickle::{Element, Pickle, Storage, Tensor, Value};
+use super::value::{Element, Pickle, Storage, Tensor, Value};
 use super::{malformed, unsupported};
 use crate::error::Result;
 use crate::weights::file::{Raw, Tensors};
