@@ -1,6 +1,6 @@
 //! `…ForMaskedLM`: what word piece stands at a place.
 
-use super::{Batch, Config, Encoder};
+use super::{Batch, Config, Encoder, minialbert};
 use crate::backend::{Activation, Backend, Linear, Norm, NormKind};
 use crate::error::Result;
 use crate::weights::Scope;
@@ -48,8 +48,8 @@ impl<B: Backend> MaskedLm<B> {
             Config::DistilBert(_) => {
                 (root.pp("vocab_transform"), Activation::Gelu, root.pp("vocab_layer_norm"), norm(1e-12))
             }
-            Config::MiniAlbert(config) => {
-                (root.pp("vocab_transform"), Activation::Gelu, root.pp("vocab_layer_norm"), norm(config.layer_norm_eps))
+            Config::MiniAlbert(_) => {
+                (root.pp("vocab_transform"), Activation::Gelu, root.pp("vocab_layer_norm"), minialbert::OWN_NORM)
             }
         };
         let (transform, norm) = (dense.linear(backend, d, d)?, place.norm(backend, d, kind)?);

@@ -18,8 +18,8 @@ use crate::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv};
 use crate::error::Result;
 use crate::weights::Scope;
 
-/// The adapters' own, whatever the config says.
-const ADAPTER_NORM: NormKind = NormKind::LayerNorm { eps: 1e-12 };
+/// That of the adapters and of the masked language model, whatever the config says.
+pub(super) const OWN_NORM: NormKind = NormKind::LayerNorm { eps: 1e-12 };
 
 /// The fields of `config.json` that a forward pass needs; unknown fields are ignored.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Config {
     /// Segments.
     #[serde(default = "two")]
     pub type_vocab_size: usize,
-    /// Added to the variance of every layer normalisation but the adapters'.
+    /// Added to the variance of every layer normalisation of the embeddings and the shared layer.
     #[serde(default = "eps")]
     pub layer_norm_eps: f32,
 }
@@ -99,7 +99,7 @@ impl<B: Backend> Adapter<B> {
         Ok(Self {
             down: weights.pp("block.0").linear(backend, a, d)?,
             up: weights.pp("block.2").linear(backend, d, a)?,
-            norm: weights.pp("norm").norm(backend, d, ADAPTER_NORM)?,
+            norm: weights.pp("norm").norm(backend, d, OWN_NORM)?,
         })
     }
 

@@ -69,7 +69,7 @@ pub struct Config {
     /// Segments.
     #[serde(default = "two")]
     pub type_vocab_size: usize,
-    /// Added to the variance of the one layer normalisation that there is, in the masked language model.
+    /// Added to the variance of layer normalisations. With `no_norm` there is one, in the masked language model.
     #[serde(default = "eps")]
     pub layer_norm_eps: f32,
 }
@@ -120,8 +120,17 @@ impl Config {
     }
 
     fn norm(&self) -> NormKind {
+        self.norm_with(self.layer_norm_eps)
+    }
+
+    /// Two norms of `modeling_mobilebert.py` are made without the eps of the config: PyTorch's own stands there.
+    fn default_norm(&self) -> NormKind {
+        self.norm_with(1e-5)
+    }
+
+    fn norm_with(&self, eps: f32) -> NormKind {
         match self.normalization_type.as_str() {
-            "layer_norm" => NormKind::LayerNorm { eps: self.layer_norm_eps },
+            "layer_norm" => NormKind::LayerNorm { eps },
             _ => NormKind::NoNorm,
         }
     }
@@ -143,7 +152,7 @@ impl<B: Backend> Embeddings<B> {
             transformation: weights.pp("embedding_transformation").linear(backend, d, 3 * e)?,
             position: weights.pp("position_embeddings").table(backend, config.max_position_embeddings, d)?,
             token_type: weights.pp("token_type_embeddings").table(backend, config.type_vocab_size, d)?,
-            norm: weights.pp("LayerNorm").norm(backend, d, config.norm())?,
+            norm: weights.pp("LayerNorm").norm(backend, d, config.default_norm())?,
         })
     }
 
@@ -182,10 +191,10 @@ struct FeedForward<B: Backend> {
 }
 
 impl<B: Backend> FeedForward<B> {
-    fn load(backend: &B, weights: &Scope<'_>, config: &Config) -> Result<Self> {
+    fn load(backend: &B, weights: &Scope<'_>, config: &Config, norm: NormKind) -> Result<Self> {
         let (t, f) = (config.intra_bottleneck_size, config.intermediate_size);
         let intermediate = weights.pp("intermediate.dense").linear(backend, f, t)?;
-        Ok(Self { intermediate, output: Residual::load(backend, &weights.pp("output"), t, f, config.norm())? })
+        Ok(Self { intermediate, output: Residual::load(backend, &weights.pp("output"), t, f, norm)? })
     }
 
     fn forward(&self, backend: &B, x: &B::Tensor) -> Result<B::Tensor> {
@@ -209,9 +218,9 @@ impl<B: Backend> Layer<B> {
         let (d, t, norm) = (config.hidden_size, config.intra_bottleneck_size, config.norm());
         let attention = weights.pp("attention.self");
         let mut feed_forward = (0..config.num_feedforward_networks - 1)
-            .map(|i| FeedForward::load(backend, &weights.pp("ffn").pp(i), config))
+            .map(|i| FeedForward::load(backend, &weights.pp("ffn").pp(i), config, norm))
             .collect::<Result<Vec<_>>>()?;
-        feed_forward.push(FeedForward::load(backend, weights, config)?);
+        feed_forward.push(FeedForward::load(backend, weights, config, config.default_norm())?);
         Ok(Self {
             bottleneck_input: Residual::load(backend, &weights.pp("bottleneck.input"), t, d, norm)?,
             bottleneck_attention: Residual::load(backend, &weights.pp("bottleneck.attention"), t, d, norm)?,

@@ -37,7 +37,8 @@ const NORMS: &[&str] =
 /// Buffers that old versions of transformers saved along: counted up, never learnt.
 const BUFFERS: &[&str] = &["embeddings.position_ids", "embeddings.token_type_ids"];
 
-/// One weight that transformers saves under two names.
+/// The bias of a decoder, and what older versions of transformers call it. A file with both means the first: since version
+/// 5 an untied decoder adds its own bias, and the other is a parameter without a use.
 const DECODER_BIAS: [&str; 2] = ["cls.predictions.decoder.bias", "cls.predictions.bias"];
 
 impl Names {
@@ -90,9 +91,8 @@ pub(super) fn canonical(tensors: Tensors<'_>, names: Names) -> Result<BTreeMap<S
             continue;
         }
         match found.get(&asked) {
-            // The bias has a name of its own, which wins; the other is that of its use.
-            Some(_) if name == DECODER_BIAS[0] => continue,
-            Some((other, _)) if other == DECODER_BIAS[0] => {}
+            Some((other, _)) if *other == DECODER_BIAS[0] && name == DECODER_BIAS[1] => continue,
+            Some((other, _)) if *other == DECODER_BIAS[1] && name == DECODER_BIAS[0] => {}
             Some((other, _)) => {
                 let message = format!("{name:?} and {other:?} are both {asked:?}");
                 return Err(Error::new(ErrorKind::Format, message));
@@ -208,7 +208,7 @@ mod tests {
         let both = [DECODER_BIAS, [DECODER_BIAS[1], DECODER_BIAS[0]]];
         for stored in both {
             let mut stored = tensors(&stored);
-            stored.iter_mut().filter(|(name, _)| name == DECODER_BIAS[1]).for_each(|(_, raw)| raw.shape = vec![1, 1]);
+            stored.iter_mut().filter(|(name, _)| name == DECODER_BIAS[0]).for_each(|(_, raw)| raw.shape = vec![1, 1]);
             assert_eq!(canonical(stored, Names::Bert).expect("one weight")[DECODER_BIAS[1]].shape, [1, 1]);
         }
         assert_eq!(error(tensors(&["cls.predictions.bias", "cls.predictions.bias"])).kind(), ErrorKind::Format);
