@@ -1,5 +1,7 @@
 //! Data sets of every format, written for these tests, and what is wrong with broken ones.
 
+mod hostile;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -292,6 +294,98 @@ fn terms_of_a_sheet() {
     assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 4);
     let twins = |part: &&Vec<Sequence>| part.iter().filter(|s| s.text.to_lowercase().starts_with("lung")).count() == 2;
     assert_eq!(parts.iter().filter(twins).count(), 1, "a term and its twin are on one side");
+}
+
+#[test]
+fn i2b2_2010_concepts() {
+    let documents = read("format = \"i2b2-2010\"\npath = \"i2b2-2010\"");
+    assert_eq!(documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["record-1", "record-2"]);
+    let first = [
+        ("Zyx", "treatment"),
+        ("Chest pain", "problem"),
+        ("fever", "problem"),
+        ("CT of the head", "test"),
+        ("\"mass\"", "problem"),
+    ];
+    assert_eq!(marked(&documents[0]), expected(&first));
+    // tokens are counted by single spaces there, and the concept over two lines is the longer
+    assert_eq!(marked(&documents[1]), expected(&[("leg\r\nand arm", "problem")]));
+}
+
+#[test]
+fn i2b2_2010_relations() {
+    let documents = relations("format = \"i2b2-2010\"\npath = \"i2b2-2010\"");
+    assert_eq!(documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["record-1:1", "record-1:2", "record-2:1"]);
+    assert_eq!(related(&documents[0]), ["Zyx/treatment TrAP Chest pain/problem"]);
+    assert_eq!(related(&documents[1]), ["CT of the head/test TeRP \"mass\"/problem"]);
+    assert_eq!(documents[1].entities.len(), 3, "fever is a candidate, too");
+    assert_eq!((documents[2].text.as_str(), documents[2].entities.len()), ("Pain  in leg", 1));
+}
+
+#[test]
+fn i2b2_2010_assertions() {
+    let found = sequences("format = \"i2b2-2010-assertion\"\npath = \"i2b2-2010\"");
+    let texts = [
+        ("Zyx 5 mg was  given for <PROBLEM> Chest pain </PROBLEM> .", "present"),
+        ("No <PROBLEM> fever </PROBLEM> ; CT of the head shows \"mass\" .", "absent"),
+        ("No fever ; CT of the head shows <PROBLEM> \"mass\" </PROBLEM> .", "possible"),
+        ("Pain  in <PROBLEM> leg\r\nand arm </PROBLEM> .", "hypothetical"),
+    ];
+    assert_eq!(found.iter().map(|s| (s.text.as_str(), s.labels[0].as_str())).collect::<Vec<_>>(), texts);
+    assert_eq!(found[3].id, "record-2:1");
+}
+
+#[test]
+fn i2b2_2012_events_and_times() {
+    let toml = "format = \"i2b2-2012\"\npath = \"i2b2-2012\"";
+    let documents = read(toml);
+    let spans = [
+        ("Admission", "OCCURRENCE"),
+        ("03/04/2005", "DATE"),
+        ("a µ-CT & D&C", "TEST"),
+        ("Fever", "PROBLEM"),
+        ("two days later", "DATE"),
+    ];
+    assert_eq!(marked(&documents[0]), expected(&spans));
+    assert_eq!(marked(&documents[1])[3], ("Fever", "EVENT".to_owned()), "1-based, CRLF, an event of no type");
+    let classes = read(&format!("{toml}\nmap = {{ TEST = \"T\", TIMEX3 = \"WHEN\" }}"));
+    assert_eq!(
+        marked(&classes[0]),
+        expected(&[("03/04/2005", "WHEN"), ("a µ-CT & D&C", "T"), ("two days later", "WHEN")])
+    );
+    let documents = relations(toml);
+    let links = ["Admission/OCCURRENCE OVERLAP 03/04/2005/DATE", "Fever/PROBLEM AFTER 03/04/2005/SECTIME"];
+    assert_eq!(related(&documents[0]), links);
+    assert_eq!(documents[0].entities.len(), 6);
+}
+
+/// The label is the TYPE; what the map does not name goes by the name of the element.
+#[test]
+fn i2b2_2014_identifiers() {
+    let toml = "format = \"i2b2-2014\"\npath = \"i2b2-2014\"";
+    let fine = [("2067-05-03", "DATE"), ("O'Naïve", "DOCTOR"), ("St. Elsewhere", "HOSPITAL")];
+    assert_eq!(marked(&read(toml)[0]), expected(&fine));
+    let mapped = read(&format!("{toml}\nmap = {{ NAME = \"N\", LOCATION = \"L\", HOSPITAL = \"H\" }}"));
+    assert_eq!(marked(&mapped[0]), expected(&[("O'Naïve", "N"), ("St. Elsewhere", "H")]).as_slice());
+}
+
+#[test]
+fn n2c2_2018_drugs() {
+    let toml = "format = \"n2c2-2018\"\npath = \"n2c2-2018\"\nsplit = \"training\"";
+    let expected = [
+        "5 mg/Strength Strength-Drug Zyx/Drug",
+        "daily/Frequency Frequency-Drug Zyx/Drug",
+        "fever/Reason Reason-Drug Zyx/Drug",
+    ];
+    assert_eq!(related(&relations(toml)[0]), expected);
+    assert_eq!(read(toml)[0].spans.len(), 4);
+}
+
+#[test]
+fn mednli_pairs() {
+    let found = sequences("format = \"mednli\"\npath = \".\"\nsplit = \"train\"");
+    assert_eq!(said(&found[0]), ("Zyx was given.", "He took zyx.", "entailment".to_owned()));
+    assert_eq!((found.len(), found[1].id.as_str()), (2, "p1c"), "a pair without agreement is left out");
 }
 
 #[test]

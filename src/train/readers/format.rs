@@ -29,6 +29,23 @@ pub enum Format {
     MtsDialog,
     /// ISARIC ICN: a sheet of free-text terms and controlled terms.
     IsaricIcn,
+    /// MedNLI: an object a line with `sentence1`, `sentence2` and `gold_label`.
+    Mednli,
+    /// i2b2 2010: `ID.txt`, `ID.con` and, for relations, `ID.rel`; a document of relations is a line.
+    #[serde(rename = "i2b2-2010")]
+    I2b2Relations2010,
+    /// i2b2 2010: `ID.txt` and `ID.ast`; a text is the line of a concept, which is marked in it.
+    #[serde(rename = "i2b2-2010-assertion")]
+    I2b2Assertions2010,
+    /// i2b2 2012: XML with events, times and the temporal relations among them.
+    #[serde(rename = "i2b2-2012")]
+    I2b2Temporal2012,
+    /// i2b2 2014: XML with what must be removed from a note.
+    #[serde(rename = "i2b2-2014")]
+    I2b2Deidentification2014,
+    /// n2c2 2018, track 2: brat files of drugs and what is said of them.
+    #[serde(rename = "n2c2-2018")]
+    N2c2Drugs2018,
     /// An object a line with `text` (or `premise` and `hypothesis`) and `label` or `labels`.
     Jsonl,
     /// Comma-separated values with columns `text`, perhaps `text_pair`, and `label`.
@@ -72,6 +89,12 @@ const TABLE: &[(Format, &str, &[Holds])] = &[
     (Format::Pubmedqa, "pubmedqa", &[Sequences]),
     (Format::MtsDialog, "mts-dialog", &[Sequences]),
     (Format::IsaricIcn, "isaric-icn", &[Sequences]),
+    (Format::Mednli, "mednli", &[Sequences]),
+    (Format::I2b2Relations2010, "i2b2-2010", &[Spans, Relations]),
+    (Format::I2b2Assertions2010, "i2b2-2010-assertion", &[Sequences]),
+    (Format::I2b2Temporal2012, "i2b2-2012", &[Spans, Relations]),
+    (Format::I2b2Deidentification2014, "i2b2-2014", &[Spans]),
+    (Format::N2c2Drugs2018, "n2c2-2018", &[Spans, Relations]),
     (Format::Jsonl, "jsonl", &[Sequences]),
     (Format::Csv, "csv", &[Sequences]),
     (Format::Tsv, "tsv", &[Sequences]),
@@ -101,7 +124,15 @@ impl Format {
 
     /// Whether a set is a folder of documents, not a file.
     pub(super) fn is_folder(self) -> bool {
-        matches!(self, Self::Brat)
+        matches!(
+            self,
+            Self::Brat
+                | Self::I2b2Relations2010
+                | Self::I2b2Assertions2010
+                | Self::I2b2Temporal2012
+                | Self::I2b2Deidentification2014
+                | Self::N2c2Drugs2018
+        )
     }
 }
 

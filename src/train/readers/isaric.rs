@@ -22,12 +22,12 @@ pub(super) fn read(path: &Path, skip: &BTreeSet<String>) -> Result<Vec<RawSequen
     let mut found = Vec::new();
     for row in rows {
         let read = || sequence(row.number, row.cell(term).trim(), row.cell(controlled).trim());
-        found.extend(read_at(path, Place::Row(row.number), skip, read)?.flatten());
+        found.extend(read_at(path, Place::Row(row.number as usize), skip, read)?.flatten());
     }
     Ok(found)
 }
 
-fn sequence(number: usize, term: &str, label: &str) -> Result<Option<RawSequence>> {
+fn sequence(number: u32, term: &str, label: &str) -> Result<Option<RawSequence>> {
     if label.is_empty() {
         return Ok(None);
     }

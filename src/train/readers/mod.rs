@@ -11,12 +11,15 @@
 //!   then its longest fragment;
 //! * a line that cannot be read is an error with file and line, and never with the text.
 
+mod archive;
 mod bio_json;
 mod brat;
 mod conll;
 mod csv;
 mod documents;
 mod format;
+mod i2b2_2010;
+mod i2b2_xml;
 mod isaric;
 mod json;
 mod nli4ct;
@@ -31,6 +34,7 @@ mod spans;
 mod split;
 mod table;
 mod texts;
+mod xml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -158,10 +162,12 @@ impl DataSet {
             Format::Pubmedqa => pubmedqa::read(place, &self.skip),
             Format::MtsDialog => table::read_csv(place, &table::MTS_DIALOG, &self.skip),
             Format::IsaricIcn => isaric::read(place, &self.skip),
+            Format::Mednli => records::mednli(place, &self.skip),
+            Format::I2b2Assertions2010 => i2b2_2010::assertions(place, &self.skip),
             Format::Jsonl => records::read(place, &self.skip),
             Format::Csv => table::read_csv(place, &table::GENERIC, &self.skip),
             Format::Tsv => table::read_tsv(place, &table::GENERIC, &self.skip),
-            Format::Brat | Format::Conll | Format::BioJson | Format::Pubtator | Format::Phee => Ok(Vec::new()),
+            _ => Ok(Vec::new()), // `require` came first
         }
     }
 
@@ -176,16 +182,19 @@ impl DataSet {
             let used = raw.iter().flat_map(|raw| &raw.relations).map(|relation| relation.label.as_str()).collect();
             check_map(&self.relations, &used, "relations").map_err(|e| self.at(e, root))?;
         }
-        not_empty(part.select(raw, |raw| &raw.id)?).map_err(|e| self.at(e, root))
+        not_empty(part.select(raw, Raw::group)?).map_err(|e| self.at(e, root))
     }
 
     fn documents(&self, place: &Path, relations: bool) -> Result<Vec<Raw>> {
         match self.format {
-            Format::Brat => brat::read(&brat_folder(place), relations, &self.skip),
+            Format::Brat | Format::N2c2Drugs2018 => brat::read(&brat_folder(place), relations, &self.skip),
             Format::Conll => conll::read(place, &self.skip),
             Format::BioJson => bio_json::read(place, &self.skip),
             Format::Pubtator => pubtator::read(place, relations, &self.skip),
             Format::Phee => phee::read(place, &self.skip),
+            Format::I2b2Relations2010 => i2b2_2010::read(place, relations, &self.skip),
+            Format::I2b2Temporal2012 => i2b2_xml::temporal(place, relations, &self.skip),
+            Format::I2b2Deidentification2014 => i2b2_xml::deidentification(place, &self.skip),
             _ => Ok(Vec::new()),
         }
     }

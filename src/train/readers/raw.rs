@@ -15,11 +15,17 @@ pub(super) struct Raw {
     pub text: String,
     pub spans: Vec<RawSpan>,
     pub relations: Vec<Relation>,
+    /// What it shares with others that must be in the same part of a split; absent: its id.
+    pub group: Option<String>,
 }
 
 impl Raw {
     pub(super) fn new(id: String, text: String, spans: Vec<RawSpan>) -> Self {
-        Self { id, text, spans, relations: Vec::new() }
+        Self { id, text, spans, relations: Vec::new(), group: None }
+    }
+
+    pub(super) fn group(&self) -> &str {
+        self.group.as_deref().unwrap_or(&self.id)
     }
 
     /// Adds a relation of two spans, by their indices.
@@ -48,7 +54,7 @@ impl Raw {
 
     /// All spans under our labels, and the relations among those that the map keeps.
     pub(super) fn relation_document(self, set: &DataSet) -> Result<RelationDocument> {
-        let Self { id, text, spans, relations } = self;
+        let Self { id, text, spans, relations, .. } = self;
         let mut entities = Vec::new();
         for (index, span) in spans.into_iter().enumerate() {
             let (Some(labels), Some(range)) =

@@ -1,4 +1,4 @@
-//! Labelled texts as a JSON object a line.
+//! Labelled texts as a JSON object a line: a user's own, and MedNLI, <https://physionet.org/content/mednli>.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,12 +21,42 @@ struct Record {
     labels: Option<Vec<String>>,
 }
 
+#[derive(Deserialize)]
+struct Pair {
+    #[serde(rename = "pairID")]
+    id: String,
+    sentence1: String,
+    sentence2: String,
+    gold_label: String,
+}
+
 /// One text a line; without an id its number is the line's.
 pub(super) fn read(path: &Path, skip: &BTreeSet<String>) -> Result<Vec<RawSequence>> {
+    lines(path, skip, |line, number| Ok(Some(sequence(line, number)?)))
+}
+
+/// One pair a line, `sentence1` the premise. Pairs without agreement, labelled `-`, are left out. The hypotheses of a
+/// premise stay together when the set is split by hash.
+pub(super) fn mednli(path: &Path, skip: &BTreeSet<String>) -> Result<Vec<RawSequence>> {
+    lines(path, skip, |line, _| {
+        let pair: Pair = serde_json::from_str(line)
+            .map_err(|_| broken("expected an object with pairID, sentence1, sentence2 and gold_label"))?;
+        let Pair { id, sentence1, sentence2, gold_label } = pair;
+        let agreed = gold_label != "-";
+        let sequence = RawSequence::new(id, sentence1.clone(), Some(sentence2), gold_label);
+        Ok(agreed.then_some(RawSequence { group: sentence1, ..sequence }))
+    })
+}
+
+fn lines(
+    path: &Path,
+    skip: &BTreeSet<String>,
+    parse: impl Fn(&str, usize) -> Result<Option<RawSequence>>,
+) -> Result<Vec<RawSequence>> {
     let text = read_table(path)?;
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        found.extend(read_at(path, Place::Line(index + 1), skip, || sequence(line, index + 1))?);
+        found.extend(read_at(path, Place::Line(index + 1), skip, || parse(line, index + 1))?.flatten());
     }
     Ok(found)
 }

@@ -134,15 +134,38 @@ fn is_word_of(name: &str, other: &str) -> bool {
             .any(|(at, _)| free(other[..at].chars().next_back()) && free(other[at + name.len()..].chars().next()))
 }
 
+/// Folders in folders; distributions have two or three levels.
+const MAX_DEPTH: usize = 4;
+
+/// The files of an extension in a folder and in those below it, by their stems, which must differ.
+pub(super) fn by_stem(folder: &Path, extension: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = open.pop() {
+        for path in entries(&folder)? {
+            if path.is_dir() && depth < MAX_DEPTH {
+                open.push((path, depth + 1));
+            } else if path.extension().is_some_and(|own| own == extension) && path.is_file() {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if found.insert(stem, path.clone()).is_some() {
+                    return Err(broken("a second file of this name below the folder").at(path.display()));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// The files of a folder, by name.
 pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries(folder)?.into_iter().filter(|path| path.is_file()).collect())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let fail = |e: std::io::Error| Error::new(ErrorKind::Io, format!("{}: {e}", folder.display()));
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        if path.is_file() {
-            paths.push(path);
-        }
+        paths.push(entry.map_err(fail)?.path());
     }
     paths.sort();
     Ok(paths)
