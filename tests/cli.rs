@@ -1,5 +1,7 @@
 //! The program as a person types it: results on standard output, one line on standard error, an exit code.
 
+mod models;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -3,6 +3,7 @@
 //! The fixtures are tiny random models; `fixtures/models/make_fixtures.py` and `make_zoo.py` made them and name the
 //! versions.
 
+mod full_size;
 mod int8;
 mod pytorch;
 

@@ -1,5 +1,6 @@
 //! What the subcommands share: model folders on the disk, where the default one lies, and how an error is shown.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io;
@@ -84,4 +85,21 @@ fn candidates() -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Whether two paths are the same folder.
+pub(crate) fn same_folder(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Each file is replaced in one step and the manifest comes last: a folder whose writing was cut off does not verify.
+pub(crate) fn write_folder(out: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let (manifest, others): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| *name == "manifest.json");
+    for (name, bytes) in others.into_iter().chain(manifest) {
+        let (path, partial) = (out.join(name), out.join(format!("{name}.partial")));
+        let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &path));
+        written.with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }

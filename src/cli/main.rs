@@ -4,9 +4,11 @@
 //! error; an error is one line that names the place and never holds note text.
 
 mod eval;
+mod export;
 mod files;
 mod finetune;
 mod inspect;
+mod logits;
 mod pack;
 mod prune;
 mod tag;
@@ -58,6 +60,10 @@ enum Command {
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
     Inspect(inspect::Arguments),
+    /// Write a folder that PyTorch's transformers loads
+    Export(export::Arguments),
+    /// Print what a model says of a text, number by number
+    Logits(logits::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +75,8 @@ fn main() -> ExitCode {
         Command::Pack(arguments) => pack::run(arguments),
         Command::Finetune(arguments) => finetune::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Logits(arguments) => logits::run(arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,6 +1,5 @@
 //! `clinlite pack`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clinlite::backend::simd::SimdBackend;
-use clinlite::models::{Config, TokenClassification};
+use clinlite::models::{Head, Model};
 use clinlite::tasks::ner::Tagger;
+use clinlite::tasks::read_tokenizer;
 use clinlite::text::Labels;
 use clinlite::weights::folder::Folder;
 use clinlite::weights::manifest::Window;
@@ -60,28 +60,43 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let folder = files::read_folder(&arguments.folder)?;
-    if folder.manifest().is_none() && same_folder(&arguments.folder, &arguments.out) {
+    if folder.manifest().is_none() && files::same_folder(&arguments.folder, &arguments.out) {
         bail!("{}: would be overwritten, name another folder with --out", arguments.out.display());
     }
     let card = arguments.card.as_ref().map(|path| fs::read(path).with_context(|| path.display().to_string()));
     let about = about(&arguments, &folder)?;
     let packed =
         pack_folder(&folder, about, card.transpose()?).with_context(|| arguments.folder.display().to_string())?;
-    write(&arguments.out, &packed.files)?;
+    files::write_folder(&arguments.out, &packed.files)?;
     let written = files::read_folder(&arguments.out)?;
-    let tagger = Tagger::load(SimdBackend::new(), &written).with_context(|| arguments.out.display().to_string())?;
+    let id = load(&written).with_context(|| arguments.out.display().to_string())?;
     print(&packed, &folder, &written);
-    println!("{}: {} loads, sha256 {}", arguments.out.display(), tagger.model().id, tagger.model().sha256);
+    println!("{}: {id} loads, sha256 {}", arguments.out.display(), written.sha256());
     Ok(ExitCode::SUCCESS)
 }
 
 fn pack_folder(folder: &Folder, about: About, card: Option<Vec<u8>>) -> clinlite::Result<Packed> {
-    let config: Config = Config::of(folder)?;
-    let labels = Labels::new(folder.label_names()?)?;
-    let says = Says { labels: labels.types().to_vec(), scheme: Some(labels.scheme().name().into()) };
-    pack(folder, about, says, card, |recorder, root| {
-        TokenClassification::load(recorder, root, &config, labels.len()).map(drop)
-    })
+    let head = Head::of(folder)?;
+    let (labels, scheme) = match head {
+        Head::TokenClassification => {
+            let labels = Labels::new(folder.label_names()?)?;
+            (labels.types().to_vec(), Some(labels.scheme().name().into()))
+        }
+        Head::SequenceClassification => (folder.label_names()?, None),
+        Head::MaskedLm => (Vec::new(), None),
+    };
+    let says = Says { task: head.name().into(), labels, scheme };
+    pack(folder, about, says, card, |recorder, root| Model::load(recorder, root, folder).map(drop))
+}
+
+/// Loads a packed model as those do who use it; returns its id.
+fn load(folder: &Folder) -> clinlite::Result<String> {
+    if Head::of(folder)? == Head::TokenClassification {
+        return Ok(Tagger::load(SimdBackend::new(), folder)?.model().id.clone());
+    }
+    read_tokenizer(folder)?;
+    Model::of(&SimdBackend::new(), folder)?;
+    Ok(folder.manifest().map(|manifest| manifest.name.clone()).unwrap_or_default())
 }
 
 /// Options win over `--about`; the name of the output folder is the last resort.
@@ -105,22 +120,6 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let shown = || path.display().to_string();
     let bytes = fs::read(path).with_context(shown)?;
     serde_json::from_slice(&bytes).with_context(shown)
-}
-
-fn same_folder(one: &Path, other: &Path) -> bool {
-    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// Each file is replaced in one step and the manifest comes last: a folder whose writing was cut off does not verify.
-fn write(out: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
-    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    let (manifest, others): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| *name == "manifest.json");
-    for (name, bytes) in others.into_iter().chain(manifest) {
-        let (path, partial) = (out.join(name), out.join(format!("{name}.partial")));
-        let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &path));
-        written.with_context(|| path.display().to_string())?;
-    }
-    Ok(())
 }
 
 fn print(packed: &Packed, before: &Folder, after: &Folder) {

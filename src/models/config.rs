@@ -104,6 +104,13 @@ impl Config {
         }
     }
 
+    /// Whether the decoder of a masked language model is the table of its word embeddings: `tie_word_embeddings`, which
+    /// is true by default. MiniALBERT's never is, because its embeddings are narrower than its states.
+    pub fn is_tied(&self, folder: &Folder) -> bool {
+        let said = folder.config_json().get("tie_word_embeddings").and_then(Value::as_bool);
+        !matches!(self, Self::MiniAlbert(_)) && said.unwrap_or(true)
+    }
+
     /// The share of hidden values that training drops.
     pub fn dropout(&self) -> f32 {
         match self {

@@ -100,10 +100,7 @@ impl<B: Backend> Model<B> {
             Head::SequenceClassification => {
                 Self::SequenceClassification(SequenceClassification::load(backend, root, &config, labels()?)?)
             }
-            Head::MaskedLm => {
-                let tied = folder.config_json().get("tie_word_embeddings").and_then(|tied| tied.as_bool());
-                Self::MaskedLm(MaskedLm::load(backend, root, &config, tied.unwrap_or(true))?)
-            }
+            Head::MaskedLm => Self::MaskedLm(MaskedLm::load(backend, root, &config, config.is_tied(folder))?),
         })
     }
 

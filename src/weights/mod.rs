@@ -18,6 +18,7 @@ pub mod pack;
 mod pytorch;
 mod scope;
 mod shards;
+mod survey;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use safetensors::tensor::TensorView;
 use self::file::Raw;
 pub use self::names::Names;
 pub use self::scope::Scope;
+pub use self::survey::Wanted;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The tensors of a model, by the names that it asks for: with the prefix of its encoder, and with `weight` and `bias`

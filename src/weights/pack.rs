@@ -4,6 +4,7 @@
 //! what the model does not ask for is left out. The same input gives the same bytes. A folder that is packed already keeps its
 //! integers, so that a card or figures can be added without the original weights.
 
+mod hugging_face;
 mod quantize;
 mod recorder;
 mod write;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::hugging_face::{Exported, to_hugging_face};
 pub use self::recorder::{Recorder, Role};
 use super::Scope;
 use super::folder::{Folder, TokenizerFiles};
@@ -50,12 +52,14 @@ pub struct About {
     pub window: Option<Window>,
 }
 
-/// What a model says with its labels.
+/// What a model says.
 #[derive(Clone, Debug, Default)]
 pub struct Says {
-    /// The types of entities.
+    /// `token-classification`, `text-classification` or `fill-mask`.
+    pub task: String,
+    /// The types of entities, or the labels of texts.
     pub labels: Vec<String>,
-    /// `BIO` or `BIOES`.
+    /// `BIO` or `BIOES`, where tags mark borders.
     pub scheme: Option<String>,
 }
 
@@ -101,10 +105,17 @@ pub fn pack(
     load(&recorder, &weights.root())?;
     let unused = weights.unused().into_iter().filter(|name| !name.ends_with(".scale")).map(str::to_owned).collect();
     let recorded = recorder.into_weights();
-    let (mut kept, mut tensors) = (Vec::new(), Vec::new());
+    let (mut kept, mut tensors) = (Vec::<(Role, Stored)>::new(), Vec::new());
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
     for (role, stored) in recorded {
+        // A weight with two uses is stored once, as its first use wants it.
+        if let Some(&at) = first.get(&stored.name) {
+            kept.push((role, kept[at].1.clone()));
+            continue;
+        }
         let packed = shrink(role, &stored);
         tensors.push(report(&stored, &packed));
+        first.insert(stored.name, kept.len());
         kept.push((role, packed));
     }
     let mut files: BTreeMap<String, Vec<u8>> = tokenizer(folder)?;
@@ -192,7 +203,7 @@ fn manifest(
         schema: SCHEMA.into(),
         name: name.ok_or_else(missing)?,
         version: about.version.unwrap_or(old.version),
-        task: "token-classification".into(),
+        task: says.task,
         architecture: folder.architecture()?.into(),
         labels: says.labels,
         scheme: says.scheme,

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use safetensors::tensor::Dtype;
 
 use super::floats::{floats, integers};
+use super::survey::Survey;
 use super::{Found, Weights, refuse};
 use crate::backend::{Backend, Linear, Norm, NormKind, Stored, Values};
 use crate::error::Result;
@@ -13,16 +14,22 @@ use crate::error::Result;
 pub struct Scope<'a> {
     weights: &'a Weights<'a>,
     prefix: String,
+    /// Takes down what is asked for, in place of reading it.
+    survey: Option<&'a Survey>,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn root(weights: &'a Weights<'a>) -> Self {
-        Self { weights, prefix: String::new() }
+        Self { weights, prefix: String::new(), survey: None }
+    }
+
+    pub(super) fn survey(weights: &'a Weights<'a>, survey: &'a Survey) -> Self {
+        Self { weights, prefix: String::new(), survey: Some(survey) }
     }
 
     /// The place one step (or a dotted path) further down.
     pub fn pp(&self, part: impl Display) -> Scope<'a> {
-        Scope { weights: self.weights, prefix: self.full(&part.to_string()) }
+        Scope { prefix: self.full(&part.to_string()), ..*self }
     }
 
     /// `{prefix}.weight` as rows to look up, `[rows, columns]`.
@@ -76,6 +83,10 @@ impl<'a> Scope<'a> {
 
     fn stored_matrix(&self, leaf: &str, rows: usize, columns: usize) -> Result<Stored> {
         let name = self.full(leaf);
+        if let Some(survey) = self.survey {
+            survey.note(self.weights, &name, &[rows, columns])?;
+            return Ok(Stored { name, rows, columns, values: Values::F32(Vec::new()), transposed: false });
+        }
         let values = match self.weights.find(&name, &[rows, columns])? {
             Found::Supplied(values) => Values::F32(values.to_vec()),
             Found::File(view) if view.dtype() == Dtype::I8 => {
@@ -92,6 +103,10 @@ impl<'a> Scope<'a> {
 
     fn stored_vector(&self, leaf: &str, columns: usize) -> Result<Stored> {
         let name = self.full(leaf);
+        if let Some(survey) = self.survey {
+            survey.note(self.weights, &name, &[columns])?;
+            return Ok(Stored { name, rows: 1, columns, values: Values::F32(Vec::new()), transposed: false });
+        }
         let values = match self.weights.find(&name, &[columns])? {
             Found::Supplied(values) => values.to_vec(),
             Found::File(view) => floats(&view, &name)?,

@@ -1,20 +1,30 @@
 //! What PyTorch said, read from a fixture.
 
+use std::path::Path;
+
 use clinlite::backend::Lengths;
 use clinlite::models::Batch;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::support::fixture_path;
 
+const LAST: &str = "last_hidden_state";
+
 pub(super) struct Expected {
     pub(super) batch: Batch,
     pub(super) hidden_states: Vec<Vec<f32>>,
     pub(super) attentions: Vec<Vec<f32>>,
     pub(super) logits: Vec<f32>,
+    /// The first rows, where the fixture has them.
+    pub(super) last_hidden_state: Vec<f32>,
 }
 
 pub(super) fn expected(name: &str) -> Expected {
-    let bytes = std::fs::read(fixture_path(name).join("expected.safetensors")).expect("a fixture");
+    read(&fixture_path(name).join("expected.safetensors"))
+}
+
+pub(super) fn read(path: &Path) -> Expected {
+    let bytes = std::fs::read(path).expect("a fixture");
     let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let integers = |name: &str| bits(&file, name, Dtype::I32);
     let floats = |name: &str| bits(&file, name, Dtype::F32).into_iter().map(f32::from_bits).collect::<Vec<_>>();
@@ -32,6 +42,7 @@ pub(super) fn expected(name: &str) -> Expected {
         hidden_states: layers("hidden_states."),
         attentions: layers("attentions."),
         logits: floats("logits"),
+        last_hidden_state: if file.tensor(LAST).is_ok() { floats(LAST) } else { Vec::new() },
     }
 }
 

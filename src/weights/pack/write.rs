@@ -1,7 +1,7 @@
-//! `model.safetensors` of a packed folder.
+//! `model.safetensors` of the folders that this room makes.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Dtype, View};
 
@@ -10,14 +10,14 @@ use crate::backend::{Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A tensor on its way into a file.
-struct Raw {
+pub(super) struct Raw {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
 impl Raw {
-    fn floats(values: &[f32], shape: Vec<usize>) -> Self {
+    pub(super) fn floats(values: &[f32], shape: Vec<usize>) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Self { dtype: Dtype::F32, shape, bytes }
     }
@@ -56,5 +56,10 @@ pub(super) fn safetensors(weights: &[(Role, Stored)]) -> Result<Vec<u8>> {
             }
         }
     }
-    safetensors::serialize(tensors, None).map_err(|e| Error::new(ErrorKind::Format, e.to_string()))
+    file(tensors, None)
+}
+
+/// The bytes of a file of these tensors.
+pub(super) fn file(tensors: BTreeMap<String, Raw>, metadata: Option<HashMap<String, String>>) -> Result<Vec<u8>> {
+    safetensors::serialize(tensors, metadata).map_err(|e| Error::new(ErrorKind::Format, e.to_string()))
 }
