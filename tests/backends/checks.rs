@@ -307,7 +307,7 @@ fn tensor<B: Backend>(backend: &B, values: &[f32], columns: usize) -> Result<B::
     backend.embed(&[(&backend.table(stored)?, &ids)])
 }
 
-fn host<B: Backend>(backend: &B, x: &B::Tensor) -> Result<Vec<f32>> {
+pub(crate) fn host<B: Backend>(backend: &B, x: &B::Tensor) -> Result<Vec<f32>> {
     match pin!(backend.to_host(x)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(values) => values,
         Poll::Pending => unreachable!("an engine on the CPU has its values at once"),

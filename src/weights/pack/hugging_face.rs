@@ -1,6 +1,6 @@
 //! Back to a folder that PyTorch's `transformers` loads: `f32`, Hugging Face's names, one file of weights.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
@@ -42,10 +42,9 @@ pub fn to_hugging_face(folder: &Folder, class: &str, tied: bool) -> Result<Expor
         let bias = values(&weights, "cls.predictions.bias")?;
         tensors.extend(bias.map(|bias| ("cls.predictions.decoder.bias".to_owned(), bias)));
     }
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let mut files = tokenizer_files(folder)?;
     files.insert("config.json".into(), config(folder, class)?);
-    files.insert("model.safetensors".into(), write::file(tensors, Some(metadata))?);
+    files.insert("model.safetensors".into(), write::file(tensors, Some("pt"))?);
     Ok(Exported { files, left_out })
 }
 

@@ -1,7 +1,7 @@
 //! `model.safetensors` of the folders that this room makes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype, View};
 
@@ -59,7 +59,9 @@ pub(super) fn safetensors(weights: &[(Role, Stored)]) -> Result<Vec<u8>> {
     file(tensors, None)
 }
 
-/// The bytes of a file of these tensors.
-pub(super) fn file(tensors: BTreeMap<String, Raw>, metadata: Option<HashMap<String, String>>) -> Result<Vec<u8>> {
+/// The bytes of a file of these tensors, and of what its `format` says.
+pub(super) fn file(tensors: BTreeMap<String, Raw>, format: Option<&str>) -> Result<Vec<u8>> {
+    // Collected, because the map is another one where safetensors is built without std.
+    let metadata = format.map(|format| std::iter::once(("format".to_owned(), format.to_owned())).collect());
     safetensors::serialize(tensors, metadata).map_err(|e| Error::new(ErrorKind::Format, e.to_string()))
 }

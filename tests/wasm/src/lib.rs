@@ -4,11 +4,13 @@
 #[allow(dead_code, reason = "a shared file: candle does other things with int8")]
 #[path = "../../backends/checks.rs"]
 mod checks;
+mod models;
 #[allow(dead_code, reason = "a shared file: run.mjs names the shapes")]
 #[path = "../../../benches/random.rs"]
 mod random;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use clinlite::backend::simd::SimdBackend;
 use clinlite::backend::{Activation, Backend, Lengths, Qkv};
@@ -21,6 +23,7 @@ type Job = Box<dyn FnMut() -> clinlite::Result<()>>;
 
 thread_local! {
     static REPORT: RefCell<String> = const { RefCell::new(String::new()) };
+    static FILES: RefCell<BTreeMap<String, Vec<u8>>> = const { RefCell::new(BTreeMap::new()) };
     static JOB: RefCell<Option<Job>> = const { RefCell::new(None) };
 }
 
@@ -40,10 +43,42 @@ pub extern "C" fn check() -> usize {
             lines.push(format!("{target}: the bits {found:#x} of an int8 layer differ from {FINGERPRINT:#x}"));
         }
     }
+    write(&lines)
+}
+
+fn write(lines: &[String]) -> usize {
     REPORT.with_borrow_mut(|report| {
         *report = lines.join("\n");
         report.len()
     })
+}
+
+/// Room for the next file of a model, whose name run.mjs has written into the report (see [`name`]).
+#[unsafe(no_mangle)]
+pub extern "C" fn file(length: usize) -> *mut u8 {
+    let name = REPORT.with_borrow(|report| report.trim_end_matches('\0').to_owned());
+    FILES.with_borrow_mut(|files| {
+        let bytes = files.entry(name).or_default();
+        *bytes = vec![0; length];
+        bytes.as_mut_ptr()
+    })
+}
+
+/// Room for a name of `length` bytes, in the report.
+#[unsafe(no_mangle)]
+pub extern "C" fn name(length: usize) -> *mut u8 {
+    REPORT.with_borrow_mut(|report| {
+        *report = "\0".repeat(length);
+        report.as_mut_ptr()
+    })
+}
+
+/// Compares the model of the files so far with what PyTorch said of it; its name stands in the report. Returns the length
+/// of the new report, empty if all is well.
+#[unsafe(no_mangle)]
+pub extern "C" fn model() -> usize {
+    let name = REPORT.with_borrow(String::clone);
+    write(&models::failures(&name, FILES.take()))
 }
 
 /// Where the report lies.
