@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Weights,
     /// The config names an architecture or a setting that this crate does not implement.
     Unsupported,
+    /// The model learnt another task than the one that it is asked to do.
+    Task,
     /// A line or record of a data file cannot be read.
     Data,
     /// A file could not be read or written.
@@ -46,6 +48,7 @@ impl ErrorKind {
             Self::Hash => "E_MODEL_HASH",
             Self::Weights => "E_MODEL_WEIGHTS",
             Self::Unsupported => "E_UNSUPPORTED_ARCH",
+            Self::Task => "E_MODEL_TASK",
             Self::Data => "E_DATA",
             Self::Io => "E_IO",
             Self::Backend => "E_BACKEND",

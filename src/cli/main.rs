@@ -3,15 +3,22 @@
 //! One file a subcommand, each with `Arguments` and `run`. Results go to standard output, everything else to standard
 //! error; an error is one line that names the place and never holds note text.
 
+mod classify;
 mod eval;
 mod export;
 mod files;
 mod finetune;
+mod inputs;
 mod inspect;
 mod logits;
+mod nli;
+mod output;
 mod pack;
+mod pool;
 mod prune;
+mod relation;
 mod tag;
+mod work;
 
 use std::io;
 use std::process::ExitCode;
@@ -49,7 +56,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Find entities in notes
+    #[command(visible_alias = "ner")]
     Tag(tag::Arguments),
+    /// Find relations between the entities of notes
+    Relation(relation::Arguments),
+    /// Judge whether premises entail a hypothesis
+    Nli(nli::Arguments),
+    /// Label texts
+    Classify(classify::Arguments),
     /// Score a model on annotated text
     Eval(eval::Arguments),
     /// Leave out the word pieces that a kind of text does not need
@@ -70,6 +84,9 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     let result = match Cli::parse().command {
         Command::Tag(arguments) => tag::run(arguments),
+        Command::Relation(arguments) => relation::run(arguments),
+        Command::Nli(arguments) => nli::run(arguments),
+        Command::Classify(arguments) => classify::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::Prune(arguments) => prune::run(arguments),
         Command::Pack(arguments) => pack::run(arguments),

@@ -1,10 +1,8 @@
-//! The result document, the same from Rust, the command line and JavaScript.
-//!
-//! It holds no time and no random value: tagging the same note twice gives the same bytes.
+//! The document of one tagged note, the same from Rust, the command line and JavaScript.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use super::{Engine, Length, rounded, sha256};
 use crate::error::Result;
 use crate::tasks::ner::Tagging;
 use crate::text::decode::Span;
@@ -32,28 +30,6 @@ pub struct Document<'a> {
     pub coverage: Coverage,
     /// Sorted by place.
     pub entities: Vec<Entity<'a>>,
-}
-
-/// The length of a note.
-#[derive(Serialize)]
-pub struct Length {
-    /// As JavaScript counts.
-    pub utf16: usize,
-    /// As Python counts.
-    pub codepoint: usize,
-    /// As Rust counts.
-    pub utf8: usize,
-}
-
-/// What computed the result.
-#[derive(Serialize)]
-pub struct Engine {
-    /// This crate.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// `simd` or `candle`.
-    pub backend: &'static str,
 }
 
 /// The model that was asked.
@@ -121,20 +97,16 @@ pub fn document<'a>(tagging: &'a Tagging, note: &'a str, unit: OffsetUnit) -> Re
         end: border[1],
         text: &note[span.start..span.end],
         label: &types[span.label],
-        score: (f64::from(span.score) * 1e4).round() / 1e4,
+        score: rounded(span.score),
         score_method: tagging.options.aggregation.name(),
     };
     let entities = tagging.entities.iter().zip(borders.chunks_exact(2)).enumerate().map(entity).collect();
     Ok(Document {
         schema: SCHEMA,
-        text_sha256: hex(&Sha256::digest(note)),
+        text_sha256: sha256(note),
         offset_unit: unit.name(),
-        length: Length {
-            utf16: OffsetUnit::Utf16.length(note),
-            codepoint: OffsetUnit::CodePoint.length(note),
-            utf8: note.len(),
-        },
-        engine: Engine { name: "clinlite", version: env!("CARGO_PKG_VERSION"), backend: tagging.backend },
+        length: Length::of(note),
+        engine: Engine::new(tagging.backend),
         model: model(tagging),
         coverage: coverage(tagging),
         entities,
@@ -156,8 +128,4 @@ fn model(tagging: &Tagging) -> Model<'_> {
 fn coverage(tagging: &Tagging) -> Coverage {
     let crate::tasks::ner::Coverage { tokens, judged, windows, max_length, stride } = tagging.coverage;
     Coverage { tokens, windows, max_length, stride, truncated: judged < tokens }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

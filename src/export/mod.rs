@@ -1,3 +1,124 @@
 //! Results in the forms that others read. Offsets are converted here, once, from bytes to the unit of the reader.
+//!
+//! A document holds no time and no random value: the same question to the same model gives the same bytes. A hash of a
+//! text lets a reader check what a result is about.
 
+pub mod classification;
 pub mod json;
+pub mod nli;
+pub mod relations;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::tasks::sequences::{self, Answer, ModelInfo};
+use crate::text::offsets::OffsetUnit;
+
+/// The length of a text.
+#[derive(Serialize)]
+pub struct Length {
+    /// As JavaScript counts.
+    pub utf16: usize,
+    /// As Python counts.
+    pub codepoint: usize,
+    /// As Rust counts.
+    pub utf8: usize,
+}
+
+/// What computed the result.
+#[derive(Serialize)]
+pub struct Engine {
+    /// This crate.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// `simd` or `candle`.
+    pub backend: &'static str,
+}
+
+/// The classifier that was asked.
+#[derive(Serialize)]
+pub struct Model<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// One hash over all its files.
+    pub sha256: &'a str,
+    /// What it does: `classify`, `nli` or `relation`.
+    pub task: &'static str,
+    /// Its labels, in its own order.
+    pub labels: &'a [String],
+    /// Whether each label holds or not for itself. Else exactly one does.
+    pub multi_label: bool,
+}
+
+/// How much of a text was read.
+#[derive(Serialize)]
+pub struct Coverage {
+    /// Word pieces of the text or texts.
+    pub tokens: usize,
+    /// Sequences that were judged.
+    pub windows: usize,
+    /// The longest sequence in pieces.
+    pub max_length: usize,
+    /// The least overlap of two windows in pieces.
+    pub stride: usize,
+    /// Whether some part of the text was not read. It never is: an answer is made only when all windows are judged.
+    pub truncated: bool,
+}
+
+/// A label and how likely it is.
+#[derive(Serialize)]
+pub struct Scored<'a> {
+    /// One of the model's.
+    pub label: &'a str,
+    /// Between 0 and 1, rounded to four places.
+    pub score: f64,
+}
+
+impl Length {
+    /// Of a text, in every unit.
+    pub fn of(text: &str) -> Self {
+        let [utf16, codepoint] = [OffsetUnit::Utf16, OffsetUnit::CodePoint].map(|unit| unit.length(text));
+        Self { utf16, codepoint, utf8: text.len() }
+    }
+}
+
+impl Engine {
+    /// This crate on a backend.
+    pub fn new(backend: &'static str) -> Self {
+        Self { name: "clinlite", version: env!("CARGO_PKG_VERSION"), backend }
+    }
+}
+
+impl<'a> Model<'a> {
+    /// What results say of a classifier.
+    pub fn new(info: &'a ModelInfo) -> Self {
+        let ModelInfo { id, version, sha256, task, labels, multi_label } = info;
+        Self { id, version, sha256, task: task.name(), labels, multi_label: *multi_label }
+    }
+}
+
+impl From<sequences::Coverage> for Coverage {
+    fn from(coverage: sequences::Coverage) -> Self {
+        let sequences::Coverage { tokens, windows, max_length, stride } = coverage;
+        Self { tokens, windows, max_length, stride, truncated: false }
+    }
+}
+
+/// Some labels of an answer with their scores.
+fn scored(answer: &Answer, labels: impl IntoIterator<Item = usize>) -> Vec<Scored<'_>> {
+    let name = |label: usize| &answer.model.labels[label];
+    labels.into_iter().map(|label| Scored { label: name(label), score: rounded(answer.scores[label]) }).collect()
+}
+
+/// Four places, and not what the number happens to be as a double.
+fn rounded(score: f32) -> f64 {
+    (f64::from(score) * 1e4).round() / 1e4
+}
+
+/// The sha256 of a text as UTF-8, in lower-case hexadecimal digits.
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}

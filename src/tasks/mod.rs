@@ -1,9 +1,18 @@
 //! Text in, meaning out: see `lib.rs`.
+//!
+//! [`ner`] stands on a token classifier; [`classify`], [`nli`] and [`relation`] on the one of [`sequences`]. All of them
+//! work in steps, one forward pass each, so that a caller can show progress or stop between two.
 
+pub mod classify;
 pub mod ner;
+pub mod nli;
+pub mod relation;
+pub mod sequences;
 pub mod settings;
 
-use crate::error::Result;
+use self::settings::{Settings, Task};
+use crate::error::{Error, ErrorKind, Result};
+use crate::models::{Head, Shape};
 use crate::text::{Normalization, Tokenizer};
 use crate::weights::folder::{Folder, TokenizerFiles};
 
@@ -18,5 +27,35 @@ pub fn read_tokenizer(folder: &Folder) -> Result<Tokenizer> {
             let normalization = config.map_or(Ok(Normalization::uncased()), Normalization::from_tokenizer_config)?;
             Tokenizer::from_vocab(vocab, normalization)
         }
+    }
+}
+
+/// [`read_tokenizer`], whose every piece must have a row in the model.
+fn read_fitting_tokenizer(folder: &Folder, shape: &Shape) -> Result<Tokenizer> {
+    let tokenizer = read_tokenizer(folder)?;
+    if tokenizer.vocab_size() > shape.vocab_size {
+        let (pieces, rows) = (tokenizer.vocab_size(), shape.vocab_size);
+        let message = format!("the tokenizer has {pieces} pieces, the model {rows} rows");
+        return Err(Error::new(ErrorKind::Format, message));
+    }
+    Ok(tokenizer)
+}
+
+/// Refuses a model that learnt something else: by what its trainer states, or else by its head.
+fn check_task(folder: &Folder, settings: &Settings, asked: Task) -> Result<()> {
+    let refuse = |found: &str| {
+        let message = format!("the model was made for {found}, not for {}", asked.name());
+        Err(Error::new(ErrorKind::Task, message).at("config.json"))
+    };
+    if let Some(stated) = settings.task {
+        return if stated == asked { Ok(()) } else { refuse(stated.name()) };
+    }
+    let head = match asked {
+        Task::Ner => Head::TokenClassification,
+        Task::Relation | Task::Nli | Task::Classify => Head::SequenceClassification,
+    };
+    match Head::of(folder)? {
+        found if found == head => Ok(()),
+        found => refuse(found.name()),
     }
 }

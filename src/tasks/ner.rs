@@ -9,8 +9,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::read_tokenizer;
-use super::settings::Settings;
+use super::settings::{Settings, Task};
+use super::{check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, TokenClassification};
@@ -142,22 +142,17 @@ impl<B: Backend> Tagger<B> {
     ///
     /// # Errors
     /// A file that is missing, damaged or of another hash than its manifest states; an architecture that is not
-    /// implemented; labels that are missing or follow no known scheme; a tensor of another shape than configured.
+    /// implemented; a model of another task; labels that are missing or follow no known scheme; a tensor of another
+    /// shape than configured.
     pub fn load(backend: B, folder: &Folder) -> Result<Self> {
         let config = Config::of(folder)?;
-        let shape = config.shape();
+        let (shape, settings) = (config.shape(), Settings::of(folder)?);
+        check_task(folder, &settings, Task::Ner)?;
         let labels = read_labels(folder)?;
-        let tokenizer = read_tokenizer(folder)?;
-        if tokenizer.vocab_size() > shape.vocab_size {
-            let (pieces, rows) = (tokenizer.vocab_size(), shape.vocab_size);
-            return Err(Error::new(
-                ErrorKind::Format,
-                format!("the tokenizer has {pieces} pieces, the model {rows} rows"),
-            ));
-        }
+        let tokenizer = read_fitting_tokenizer(folder, &shape)?;
         let weights = folder.weights()?;
         let model = TokenClassification::load(&backend, &weights.root(), &config, labels.len())?;
-        let manifest::Window { max_length, stride } = Settings::of(folder)?.window(shape.max_position_embeddings);
+        let manifest::Window { max_length, stride } = settings.window(shape.max_position_embeddings);
         let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
         let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };
         Ok(Self { backend, model, tokenizer, info, max_length, stride })

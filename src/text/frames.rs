@@ -39,11 +39,10 @@ impl Frame {
     }
 }
 
-/// The sequences of at most `max_length` rows of a text; those of a long text overlap by at least `stride` pieces, or
-/// half of what is left beside the pair. A text without words is one sequence without pieces.
+/// [`frames_of`] a text and its pair.
 ///
 /// # Errors
-/// [`ErrorKind::Input`] when the pair takes more than half of a sequence, with both lengths, and as [`windows::cut`].
+/// As [`frames_of`].
 pub fn frames(
     tokenizer: &Tokenizer,
     text: &str,
@@ -51,9 +50,24 @@ pub fn frames(
     max_length: usize,
     stride: usize,
 ) -> Result<Vec<Frame>> {
-    let text = tokenizer.encode(text);
-    let Some(pair) = pair.map(|pair| tokenizer.encode(pair)) else {
-        let windows = parts(&text, max_length, stride)?;
+    let pair = pair.map(|pair| tokenizer.encode(pair));
+    frames_of(tokenizer, &tokenizer.encode(text), pair.as_ref(), max_length, stride)
+}
+
+/// The sequences of at most `max_length` rows of a text; those of a long text overlap by at least `stride` pieces, or
+/// half of what is left beside the pair. A text without words is one sequence without pieces.
+///
+/// # Errors
+/// [`ErrorKind::Input`] when the pair takes more than half of a sequence, with both lengths, and as [`windows::cut`].
+pub fn frames_of(
+    tokenizer: &Tokenizer,
+    text: &Encoding,
+    pair: Option<&Encoding>,
+    max_length: usize,
+    stride: usize,
+) -> Result<Vec<Frame>> {
+    let Some(pair) = pair else {
+        let windows = parts(text, max_length, stride)?;
         return Ok(windows.into_iter().map(|rows| Frame::single(tokenizer, &text.input_ids[rows])).collect());
     };
     let most = max_length.saturating_sub(3) / 2;
@@ -62,7 +76,7 @@ pub fn frames(
         return Err(Error::new(ErrorKind::Input, message));
     }
     let room = max_length - pair.len() - 1;
-    let windows = parts(&text, room, stride.min((room - 2) / 2))?;
+    let windows = parts(text, room, stride.min((room - 2) / 2))?;
     Ok(windows.into_iter().map(|rows| Frame::pair(tokenizer, &text.input_ids[rows], &pair.input_ids)).collect())
 }
 

@@ -5,11 +5,10 @@ use std::io::{Result, Write};
 use clinlite::export::json::Document;
 use clinlite::tasks::ner::Tagging;
 
+use crate::output::{printable, short};
+
 /// Background colours that stay readable under black text; a label is always written out as well.
 const COLOURS: [u8; 6] = [217, 153, 157, 222, 183, 194];
-
-/// Characters of an entity that the table shows.
-const WIDTH: usize = 60;
 
 /// Writes the note with its entities in brackets, then a table of them.
 pub(super) fn write(
@@ -75,40 +74,4 @@ fn table(out: &mut impl Write, document: &Document<'_>) -> Result<()> {
         writeln!(out, "{place:places$}  {:labels$}  {:5.3}  {}", entity.label, entity.score, short(entity.text))?;
     }
     Ok(())
-}
-
-/// One line of at most [`WIDTH`] characters.
-fn short(text: &str) -> String {
-    let line = printable(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    match line.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
-
-/// A note is data: its control characters must not steer the terminal.
-fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => Some(c),
-        '\r' => None, // of CRLF
-        c if c.is_control() => Some('\u{fffd}'),
-        c => Some(c),
-    };
-    text.chars().filter_map(shown).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\r\nb\tc\u{1b}[31m\u{9b}d\u{7f}é😀"), "a\nb\tc\u{fffd}[31m\u{fffd}d\u{fffd}é😀");
-    }
-
-    #[test]
-    fn the_table_shows_one_line() {
-        assert_eq!(short("chest \r\n  pain"), "chest pain");
-        assert_eq!(short(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
-    }
 }
