@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FORMAT:PATH[:SPLIT]", required_unless_present = "recipe", conflicts_with = "recipe")]
     data: Option<DataSet>,
     /// The recipe whose [dev] sets are read
-    #[arg(long, value_name = "FILE.toml", requires = "split")]
+    #[arg(long, value_name = "FILE.toml")]
     recipe: Option<PathBuf>,
     /// The split to read in place of the one that the recipe names: dev, test
     #[arg(long, requires = "recipe", conflicts_with = "data")]

@@ -23,7 +23,7 @@ pub fn word_tags(words: usize, entities: &[Entity]) -> Vec<String> {
     tags
 }
 
-/// The tag of each piece: that of its word. `tags` are those of [`super::words`] of the same encoding.
+/// The tag of each piece: that of its word. `tags` are those of [`super::words()`] of the same encoding.
 pub fn gold_tags(encoding: &Encoding, tags: &[String]) -> Vec<String> {
     let mut pieces = vec!["O".to_owned(); encoding.len()];
     for (word, tag) in encoding.words.iter().filter(|word| !word.is_empty()).zip(tags) {
