@@ -149,7 +149,7 @@ fn what_cannot_be_scored() {
     let scratch = Scratch::new();
     let model = fixture_path("bert-bio");
     let eval = |arguments: &[&str]| clinlite(&[&["eval", text(&model)], arguments].concat());
-    for wrong in [&[][..], &["--data", "xml:x"], &["--recipe", "x.toml"], &["--data", "brat:x", "--split", "dev"]] {
+    for wrong in [&[][..], &["--data", "xml:x"], &["--split", "dev"], &["--data", "brat:x", "--split", "dev"]] {
         assert_eq!(eval(wrong).status.code(), Some(2), "{wrong:?}");
     }
     let broken = scratch.file("broken.tsv", "Secret\tO\nSecret O\n");
