@@ -6,7 +6,10 @@
 //! blocks of `ROWS` and added in order.
 
 pub mod attention;
+pub mod cached_loss;
 pub mod embedding;
+#[cfg(test)]
+mod judge;
 pub mod label_loss;
 pub mod linear;
 pub mod math;
@@ -15,6 +18,7 @@ pub mod norm;
 pub mod random;
 pub mod rows;
 pub mod token_loss;
+pub mod vocabulary_loss;
 
 use rayon::prelude::*;
 
