@@ -7,16 +7,19 @@
 
 pub mod attention;
 pub mod cached_loss;
+pub mod cosine_loss;
 pub mod embedding;
 #[cfg(test)]
 mod judge;
 pub mod label_loss;
 pub mod linear;
+pub mod map_loss;
 pub mod math;
 pub mod matmul;
 pub mod norm;
 pub mod random;
 pub mod rows;
+pub mod square_loss;
 pub mod token_loss;
 pub mod vocabulary_loss;
 
