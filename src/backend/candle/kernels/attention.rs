@@ -164,3 +164,74 @@ pub fn backward(grad: &[f32], parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
     );
     out
 }
+
+/// As [`backward`], from the gradient of the [`maps`], in their order: `[R, 3H]`. That of the value is zero.
+pub fn maps_backward(maps_grad: &[f32], parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
+    let (h, w, scale) = (shape.hidden, shape.width(), shape.scale());
+    let mut out = vec![0f32; shape.lengths.rows() * 3 * h];
+    let shared = Shared::new(&mut out);
+    let mut rest = maps_grad;
+    let grads = shape.pairs().into_iter().map(|(rows, head)| {
+        let (grad, after) = rest.split_at(rows.len() * rows.len());
+        rest = after;
+        (rows, head, grad)
+    });
+    grads.collect::<Vec<_>>().into_par_iter().for_each_init(
+        || (Vec::new(), Vec::new()),
+        |(map, slope): &mut (Vec<f32>, Vec<f32>), (rows, head, grad)| {
+            let length = rows.len();
+            map.resize(length * length, 0.0);
+            slope.clear();
+            slope.extend_from_slice(grad);
+            let parts = Head::new(parts, shape, &rows, head);
+            parts.map(map, length, scale);
+            softmax_backward(slope, map, length);
+            let slope = View::new(slope, length, length, length);
+            // Safety: as in `backward`.
+            let block = |i: usize| unsafe { shared.block(rows.start * 3 * h + i * h + head * w, length, w, 3 * h) };
+            product(block(0), slope, parts.k, scale, Into::Fresh, Threads::One);
+            product(block(1), slope.t(), parts.q, scale, Into::Fresh, Threads::One);
+        },
+    );
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Result, Tensor};
+
+    use super::super::judge::{Case, constant, log_softmax, numbers};
+    use super::*;
+
+    /// `Σ maps · upstream` from the formula of the maps; `x` is `[R, 3H]`.
+    fn weighted_maps(x: &Tensor, upstream: &[f32], shape: &Shape) -> Result<Tensor> {
+        let (w, mut total, mut at) = (shape.width(), constant(&[0.0], (1, 1)).sum_all()?, 0);
+        for (rows, head) in shape.pairs() {
+            let length = rows.len();
+            let part = |i: usize| x.narrow(0, rows.start, length)?.narrow(1, i * shape.hidden + head * w, w);
+            let scores = (part(0)?.contiguous()?.matmul(&part(1)?.t()?.contiguous()?)? / (w as f64).sqrt())?;
+            let upstream = constant(&upstream[at..at + length * length], (length, length));
+            total = (total + (log_softmax(&scores)?.exp()? * upstream)?.sum_all()?)?;
+            at += length * length;
+        }
+        Ok(total)
+    }
+
+    #[test]
+    fn maps_backward_equals_the_formula() {
+        let lengths = Lengths::new(vec![1, 7, 0, 17, 9]);
+        let shape = Shape { lengths, heads: 4, hidden: 20 };
+        let case = Case { name: "maps", student: numbers(34 * 60, 1, 1.0), dims: (34, 60) };
+        let upstream = numbers(4 * (1 + 49 + 289 + 81), 2, 1.0);
+        let part = |i: usize| Part { data: &case.student[i * 20..], stride: 60 };
+        let parts = Parts { query: part(0), key: part(1), value: part(2) };
+        case.judge(
+            |x| weighted_maps(x, &upstream, &shape),
+            |grad| {
+                let found = maps_backward(&upstream, &parts, &shape);
+                grad.iter_mut().zip(&found).for_each(|(g, found)| *g += found);
+                maps(&parts, &shape).iter().zip(&upstream).map(|(p, u)| f64::from(*p) * f64::from(*u)).sum()
+            },
+        );
+    }
+}
