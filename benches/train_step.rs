@@ -7,11 +7,12 @@
 use std::time::Instant;
 
 use clinlite::Result;
+use clinlite::backend::adamw::Settings;
 use clinlite::backend::candle::kernels::random::Stream;
 use clinlite::backend::candle::{CandleBackend, host};
+use clinlite::backend::training::Training;
 use clinlite::models::{Batch, Config, TokenClassification};
 use clinlite::train::loss::token_loss;
-use clinlite::train::optimizer::{AdamW, Settings};
 use clinlite::weights::{Names, Weights};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -33,7 +34,7 @@ fn main() -> Result<()> {
     let backend = CandleBackend::training(1);
     let model = TokenClassification::load(&backend, &weights.root(), &config, LABELS)?;
     let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, clip: 1.0, ema: 0.0 };
-    let mut optimizer = AdamW::new(settings, backend.parameters())?;
+    backend.restart(false)?;
     let rows = WINDOWS * LENGTH;
     let stream = Stream::new(1, 0, 0);
     let ids: Vec<u32> = (0..rows as u32).map(|i| stream.below(i, VOCABULARY) as u32).collect();
@@ -46,8 +47,9 @@ fn main() -> Result<()> {
         backend.begin(step, 0);
         let logits = model.forward(&backend, &batch)?; // [R, labels]
         let loss = host(&logits, |logits| token_loss(logits, LABELS, &allowed, &weight, rows as f64))?;
-        backend.backward(vec![(&logits, loss.grad)])?;
-        optimizer.step(|_| 1e-4)?;
+        backend.seed(&logits, loss.grad)?;
+        backend.backward()?;
+        backend.update(&settings, step + 1, &|_| 1e-4)?;
         seconds.push(begun.elapsed().as_secs_f64());
     }
     let cpu = cpu_seconds().zip(cpu).map(|(after, before)| after - before);

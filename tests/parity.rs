@@ -7,11 +7,10 @@ mod full_size;
 mod int8;
 mod pytorch;
 
-use std::sync::{Arc, Mutex};
-
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
+use clinlite::backend::training::Training;
 use clinlite::backend::{Backend, Lengths, Site};
 use clinlite::models::{Batch, Config, Encoder, Head, Model};
 use clinlite::weights::folder::Folder;
@@ -99,16 +98,14 @@ fn plain_rust_agrees_with_pytorch() {
     check(SimdBackend::scalar);
 }
 
-/// What one pass shows to an observer, by place: distillation learns from it.
-fn observed(engine: CandleBackend, folder: &Folder, batch: &Batch) -> Vec<(Site, Vec<f32>)> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let into = Arc::clone(&seen);
-    let look = move |site: Site, x: &Tensor| {
-        let values = x.flatten_all().and_then(|x| x.to_vec1()).expect("reads back");
-        into.lock().expect("one thread").push((site, values));
-    };
-    logits(&engine.with_observer(Box::new(look)), folder, batch);
-    std::mem::take(&mut *seen.lock().expect("one thread"))
+/// What one pass shows, by place: distillation learns from it.
+fn observed(engine: &CandleBackend, folder: &Folder, batch: &Batch, layers: usize) -> Vec<(Site, Vec<f32>)> {
+    let maps = (0..layers).map(Site::AttentionMap);
+    let sites: Vec<_> = (0..=layers).map(Site::HiddenState).chain(maps).collect();
+    engine.watch(&sites);
+    logits(engine, folder, batch);
+    let seen = |site| engine.seen(site).map(|x| (site, pollster::block_on(engine.to_host(&x)).expect("reads back")));
+    sites.into_iter().filter_map(seen).collect()
 }
 
 #[test]
@@ -119,7 +116,7 @@ fn an_observer_sees_pytorchs_hidden_states_and_attention_maps() {
         let layers = expected.hidden_states.len() - 1;
         let engines = [CandleBackend::inference(Device::Cpu), CandleBackend::composed(Device::Cpu, 0)];
         for (engine, form) in engines.into_iter().zip(["fused", "composed"]) {
-            let seen = observed(engine, &folder, &expected.batch);
+            let seen = observed(&engine, &folder, &expected.batch, layers);
             assert_eq!(seen.len(), 2 * layers + 1, "{name}");
             for (site, found) in seen {
                 let expected = match site {

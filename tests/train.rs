@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
+use clinlite::backend::adamw::Settings;
 use clinlite::backend::candle::kernels::random::Stream;
-use clinlite::backend::candle::{CandleBackend, Parameter, host};
+use clinlite::backend::candle::{CandleBackend, host};
+use clinlite::backend::training::{Layout, Quantity, Training};
 use clinlite::models::{Batch, Config, TokenClassification};
 use clinlite::train::finetune::{Options, Outcome, Places, finetune};
 use clinlite::train::loss::token_loss;
-use clinlite::train::optimizer::{AdamW, Settings};
 use clinlite::train::progress::{Progress, Scored, Step};
 use clinlite::weights::{Names, Weights};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -68,15 +69,15 @@ impl Tiny {
         let judged = allowed.iter().filter(|bits| **bits != 0).count() as f64;
         let weight = vec![1.0; allowed.len()];
         let loss = host(&logits, |logits| token_loss(logits, LABELS, allowed, &weight, judged)).unwrap();
-        self.backend.backward(vec![(&logits, loss.grad)]).unwrap();
+        self.backend.seed(&logits, loss.grad).unwrap();
+        self.backend.backward().unwrap();
         loss.loss
     }
 
-    fn optimizer(&self) -> AdamW {
+    fn settings(&self) -> Settings {
         let setting = |name: &str| self.steps.settings[name];
         let (weight_decay, clip) = (setting("weight_decay"), setting("clip"));
-        let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay, clip, ema: 0.0 };
-        AdamW::new(settings, self.backend.parameters()).unwrap()
+        Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay, clip, ema: 0.0 }
     }
 }
 
@@ -88,13 +89,12 @@ fn loss_and_all_gradients_equal_pytorch() {
     let bytes = fixture("gradients.safetensors");
     let expected = SafeTensors::deserialize(&bytes).unwrap();
     let mut names = 0;
-    for parameter in tiny.backend.parameters().values() {
-        let gradient = parameter.gradient();
-        let gradient = gradient.get().unwrap_or_else(|| panic!("{}: no gradient", parameter.name()));
-        for part in parameter.parts() {
+    for layout in tiny.backend.layouts() {
+        let gradient = tiny.backend.read(layout.name(), Quantity::Gradient).unwrap();
+        for part in &layout.parts {
             let view = expected.tensor(&part.name).unwrap();
             let expected: Vec<f32> = view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            let columns = parameter.columns();
+            let columns = layout.columns;
             let found = &gradient[part.rows.start * columns..part.rows.end * columns];
             let size = expected.iter().fold(1e-3f32, |max, x| max.max(x.abs()));
             for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -109,12 +109,14 @@ fn loss_and_all_gradients_equal_pytorch() {
 #[test]
 fn ten_steps_equal_pytorch() {
     let tiny = Tiny::load();
-    let mut optimizer = tiny.optimizer();
+    let (settings, lr) = (tiny.settings(), tiny.steps.settings["lr"]);
+    tiny.backend.restart(false).unwrap();
     for (step, expected) in tiny.steps.losses.iter().enumerate() {
         let loss = tiny.learn(step as u64);
         assert!((loss - expected).abs() < 2e-4 * expected, "step {step}: loss {loss} for {expected}");
         if let Some(expected) = tiny.steps.norms.get(step) {
-            let norm = optimizer.step(|_| tiny.steps.settings["lr"]).unwrap();
+            tiny.backend.update(&settings, step as u64 + 1, &|_| lr).unwrap();
+            let norm = tiny.backend.report().unwrap().gradient_norm;
             assert!((norm - expected).abs() < 2e-3 * expected, "step {step}: norm {norm} for {expected}");
         }
     }
@@ -123,13 +125,14 @@ fn ten_steps_equal_pytorch() {
 #[test]
 fn every_parameter_moves() {
     let tiny = Tiny::load();
-    let values = |parameter: &Parameter| parameter.read(<[f32]>::to_vec).unwrap();
-    let before: BTreeMap<_, _> = tiny.backend.parameters().iter().map(|(name, p)| (name.clone(), values(p))).collect();
+    let values = |layout: &Layout| tiny.backend.read(layout.name(), Quantity::Value).unwrap();
+    let before: Vec<_> = tiny.backend.layouts().iter().map(values).collect();
     tiny.learn(0);
-    tiny.optimizer().step(|_| 1e-3).unwrap();
-    for (name, parameter) in tiny.backend.parameters() {
-        let moved = values(&parameter).iter().zip(&before[&name]).filter(|(a, b)| a != b).count();
-        assert!(moved > 0, "{name} did not move");
+    tiny.backend.restart(false).unwrap();
+    tiny.backend.update(&tiny.settings(), 1, &|_| 1e-3).unwrap();
+    for (layout, before) in tiny.backend.layouts().iter().zip(before) {
+        let moved = values(layout).iter().zip(&before).filter(|(a, b)| a != b).count();
+        assert!(moved > 0, "{} did not move", layout.name());
     }
 }
 

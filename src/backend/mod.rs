@@ -10,8 +10,18 @@ use std::ops::Range;
 use crate::error::Result;
 
 #[cfg(feature = "candle")]
+pub mod adamw;
+#[cfg(feature = "candle")]
 pub mod candle;
+#[cfg(all(test, feature = "candle"))]
+mod operations;
+#[cfg(feature = "candle")]
+mod shapes;
 pub mod simd;
+#[cfg(feature = "candle")]
+mod tape;
+#[cfg(feature = "candle")]
+pub mod training;
 
 /// The operations of a BERT-family encoder, and the forms in which an engine likes its weights.
 ///
@@ -157,7 +167,7 @@ pub enum Activation {
 }
 
 /// Where [`Backend::observe`] looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site {
     /// Hugging Face's `hidden_states[i]`: 0 is the embedding output, `i` the output of layer `i`. `[R, H]`.
     HiddenState(usize),

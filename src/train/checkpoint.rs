@@ -7,14 +7,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::model::{bytes_of, write};
-use super::optimizer::{AdamW, State};
-use crate::backend::candle::Parameter;
+use crate::backend::training::{Quantity, Training};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a run stands.
@@ -35,24 +33,23 @@ pub struct Position {
 
 const KEY: &str = "clinlite";
 
+/// What is kept of each weight, under which prefix.
+const KEPT: [(&str, Quantity); 4] = [
+    ("weight", Quantity::Value),
+    ("first", Quantity::First),
+    ("second", Quantity::Second),
+    ("average", Quantity::Average),
+];
+
 /// Writes a checkpoint.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(
-    path: &Path,
-    position: &Position,
-    parameters: &BTreeMap<String, Arc<Parameter>>,
-    optimizer: &AdamW,
-) -> Result<()> {
+pub fn save(path: &Path, position: &Position, backend: &impl Training) -> Result<()> {
     let mut tensors: Vec<(String, Vec<u8>)> = Vec::new();
-    let (_, states) = optimizer.state();
-    for (name, parameter) in parameters {
-        tensors.push((format!("weight/{name}"), parameter.read(bytes_of)?));
-        if let Some(state) = states.get(name) {
-            tensors.push((format!("first/{name}"), bytes_of(&state.first)));
-            tensors.push((format!("second/{name}"), bytes_of(&state.second)));
-            tensors.push((format!("average/{name}"), bytes_of(&state.average)));
+    for layout in backend.layouts() {
+        for (prefix, what) in KEPT {
+            tensors.push((format!("{prefix}/{}", layout.name()), bytes_of(&backend.read(layout.name(), what)?)));
         }
     }
     let bad = |e: String| Error::new(ErrorKind::Format, format!("{}: {e}", path.display()));
@@ -71,8 +68,7 @@ pub fn save(
 pub struct Checkpoint {
     /// Where the run stood.
     pub position: Position,
-    weights: BTreeMap<String, Vec<f32>>,
-    states: BTreeMap<String, State>,
+    tensors: BTreeMap<String, Vec<f32>>,
 }
 
 impl Checkpoint {
@@ -87,34 +83,32 @@ impl Checkpoint {
         let position = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
         let position = position.ok_or_else(|| bad("is not a checkpoint of this crate".into()))?;
         let position = serde_json::from_str(position).map_err(|e| bad(e.to_string()))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("damaged: {e:?}")))?;
-        let (mut weights, mut states) = (BTreeMap::new(), BTreeMap::<String, State>::new());
-        for (name, view) in tensors.iter() {
-            let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            match name.split_once('/') {
-                Some(("weight", name)) => drop(weights.insert(name.to_owned(), data)),
-                Some(("first", name)) => states.entry(name.to_owned()).or_default().first = data,
-                Some(("second", name)) => states.entry(name.to_owned()).or_default().second = data,
-                Some(("average", name)) => states.entry(name.to_owned()).or_default().average = data,
-                _ => return Err(bad(format!("holds {name:?}, which no checkpoint has"))),
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("damaged: {e:?}")))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            let prefix = name.split_once('/').map(|(prefix, _)| prefix);
+            if !KEPT.iter().any(|(known, _)| prefix == Some(known)) || view.dtype() != Dtype::F32 {
+                return Err(bad(format!("holds {name:?}, which no checkpoint has")));
             }
+            let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            tensors.insert(name.to_owned(), data);
         }
-        Ok(Self { position, weights, states })
+        Ok(Self { position, tensors })
     }
 
-    /// Puts weights and moments back.
+    /// Puts weights and moments back into an engine whose optimizer was restarted.
     ///
     /// # Errors
     /// When they do not fit.
-    pub fn restore(self, parameters: &BTreeMap<String, Arc<Parameter>>, optimizer: &mut AdamW) -> Result<()> {
-        for (name, parameter) in parameters {
-            let kept = self.weights.get(name).filter(|kept| kept.len() == parameter.len());
-            let kept = kept.ok_or_else(|| {
-                let message = format!("the checkpoint has no weight {name:?} of {} values", parameter.len());
-                Error::new(ErrorKind::Format, message)
-            })?;
-            parameter.write(|values| values.copy_from_slice(kept))?;
+    pub fn restore(&self, backend: &impl Training) -> Result<()> {
+        for layout in backend.layouts() {
+            for (prefix, what) in KEPT {
+                let name = format!("{prefix}/{}", layout.name());
+                let missing = || Error::new(ErrorKind::Format, format!("the checkpoint has no {name:?}"));
+                let kept = self.tensors.get(&name).ok_or_else(missing)?;
+                backend.write(layout.name(), what, kept).map_err(|e| e.at("the checkpoint"))?;
+            }
         }
-        optimizer.restore(self.position.stage_step, self.states)
+        Ok(())
     }
 }

@@ -12,11 +12,11 @@ use serde_json::json;
 
 use super::checkpoint;
 use super::examples;
-use super::optimizer::AdamW;
 use super::progress::{Progress, Step};
 use super::recipe::Stage;
 use super::run::{Run, io, record};
-use crate::backend::candle::{Parameter, host};
+use crate::backend::candle::CandleBackend;
+use crate::backend::training::{Quantity, Training};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a run finds and leaves things.
@@ -56,7 +56,7 @@ pub struct Outcome {
 /// # Errors
 /// A recipe, a base or data that do not fit; a file that cannot be read or written; weights that get no gradient.
 pub fn finetune(recipe: &str, places: &Places, options: &Options<'_>, progress: &mut dyn Progress) -> Result<Outcome> {
-    let mut run = Run::prepare(recipe, places)?;
+    let mut run = Run::prepare(recipe, places, |seed| Ok(CandleBackend::training(seed)))?;
     if run.start.head_kept {
         progress.note("the base has a head for these labels: it is kept");
     }
@@ -72,14 +72,14 @@ pub fn finetune(recipe: &str, places: &Places, options: &Options<'_>, progress: 
     Ok(run.outcome(false))
 }
 
-impl Run {
+impl<B: Training> Run<B> {
     /// Whether the stage came to its end.
     fn train_stage(&mut self, index: usize, options: &Options<'_>, progress: &mut dyn Progress) -> Result<bool> {
         let plan = &self.stages[index];
         let (stage, steps) = (plan.stage.clone(), plan.steps);
-        let mut optimizer = AdamW::new(stage.train.settings(), self.parameters.clone())?;
+        self.backend.restart(stage.train.ema > 0.0)?;
         if let Some(checkpoint) = self.resumed.take() {
-            checkpoint.restore(&self.parameters, &mut optimizer)?;
+            checkpoint.restore(&self.backend)?;
         }
         progress.stage(&stage.name, plan.before, self.total_steps());
         let mut log =
@@ -90,11 +90,11 @@ impl Run {
             let here = self.position.stage_step - seen;
             (epoch, seen) = (epoch + 1, seen + batches.len() as u64);
             for batch in batches.iter().skip(usize::try_from(here).unwrap_or(usize::MAX)) {
-                let at = self.one_step(index, &stage, batch, &mut optimizer)?;
+                let at = self.one_step(index, &stage, batch)?;
                 progress.step(&at);
                 record(&mut log, &self.log_path(), &step_line(&stage.name, &at))?;
-                self.score_if_due(&stage, steps, &mut optimizer, &mut log, progress)?;
-                if self.pause(steps, &optimizer, options)? {
+                self.score_if_due(&stage, steps, &mut log, progress)?;
+                if self.pause(steps, options)? {
                     return Ok(false);
                 }
                 if self.position.stage_step == steps {
@@ -102,29 +102,36 @@ impl Run {
                 }
             }
         }
-        optimizer.swap_average()?;
+        self.backend.swap_average()?;
         Ok(true)
     }
 
-    fn one_step(&mut self, index: usize, stage: &Stage, batch: &examples::Step, optimizer: &mut AdamW) -> Result<Step> {
+    fn one_step(&mut self, index: usize, stage: &Stage, batch: &examples::Step) -> Result<Step> {
         let begun = Instant::now();
         let plan = &self.stages[index];
         let (done, n) = (self.position.stage_step, self.num_labels);
         self.backend.begin(self.position.step, 0);
         let logits = self.model.forward(&self.backend, &batch.batch)?; // [R, labels]
-        let loss = host(&logits, |logits| self.material.loss(&self.recipe, logits, n, batch))?;
+        let loss = self.material.loss(&self.recipe, &pollster::block_on(self.backend.to_host(&logits))?, n, batch);
         if !loss.loss.is_finite() {
             let message = format!("the loss of step {} is not finite: lower the learning rate", self.position.step + 1);
             return Err(Error::new(ErrorKind::Backend, message));
         }
-        self.backend.backward(vec![(&logits, loss.grad)])?;
+        self.backend.seed(&logits, loss.grad)?;
+        self.backend.backward()?;
         if self.position.step == 0 {
             self.check_coverage()?;
         }
         let warmup = (plan.steps as f64 * stage.train.warmup).round() as u64;
         let factor = stage.train.schedule.factor(done, plan.steps, warmup);
         let layers = self.start.model.shape().num_hidden_layers;
-        let gradient_norm = optimizer.step(|name| rate(name, stage, layers) * factor)?;
+        self.backend.update(&stage.train.settings(), done + 1, &|name| rate(name, stage, layers) * factor)?;
+        let gradient_norm = self.backend.report()?.gradient_norm;
+        if !gradient_norm.is_finite() {
+            let message =
+                format!("the gradients of step {} are not finite: lower the learning rate", self.position.step + 1);
+            return Err(Error::new(ErrorKind::Backend, message));
+        }
         self.position.stage_step += 1;
         self.position.step += 1;
         let tokens = batch.batch.input_ids.len();
@@ -144,12 +151,13 @@ impl Run {
 
     /// Every weight must learn: a gradient that is missing, zero or not finite is a mistake somewhere.
     fn check_coverage(&self) -> Result<()> {
-        let learns = |parameter: &Parameter| {
-            let gradient = parameter.gradient();
-            let norm = gradient.squared_norm(parameter.columns());
-            gradient.get().is_some() && norm.is_finite() && norm > 0.0
-        };
-        let idle: Vec<_> = self.parameters.iter().filter(|(_, p)| !learns(p)).map(|(name, _)| name.as_str()).collect();
+        let mut idle = Vec::new();
+        for layout in self.backend.layouts() {
+            let gradient = self.backend.read(layout.name(), Quantity::Gradient)?;
+            if !gradient.iter().all(|g| g.is_finite()) || gradient.iter().all(|g| *g == 0.0) {
+                idle.push(layout.name().to_owned());
+            }
+        }
         if idle.is_empty() {
             return Ok(());
         }
@@ -160,7 +168,6 @@ impl Run {
         &mut self,
         stage: &Stage,
         steps: u64,
-        optimizer: &mut AdamW,
         log: &mut fs::File,
         progress: &mut dyn Progress,
     ) -> Result<()> {
@@ -169,18 +176,18 @@ impl Run {
         if !due || (self.material.no_exam() && done < steps) {
             return Ok(());
         }
-        optimizer.swap_average()?;
+        self.backend.swap_average()?;
         let result = self.score(progress, log);
-        optimizer.swap_average()?;
+        self.backend.swap_average()?;
         result
     }
 
     /// Writes a checkpoint when it is time, and says whether to stop.
-    fn pause(&mut self, steps: u64, optimizer: &AdamW, options: &Options<'_>) -> Result<bool> {
+    fn pause(&mut self, steps: u64, options: &Options<'_>) -> Result<bool> {
         let stop = options.stop.load(Ordering::Relaxed);
         let last = self.position.stage_step == steps;
         if !last && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
-            checkpoint::save(&self.checkpoint_path(), &self.position, &self.parameters, optimizer)?;
+            checkpoint::save(&self.checkpoint_path(), &self.position, &self.backend)?;
             self.clock.saved = Instant::now();
             return Ok(stop);
         }

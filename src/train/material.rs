@@ -12,8 +12,8 @@ use super::loss::{TokenLoss, label_loss, token_loss};
 use super::readers::DataSet;
 use super::recipe::{Recipe, Stage};
 use super::sequences::{self, SequenceExample, candidates, index};
-use crate::backend::candle::CandleBackend;
 use crate::backend::candle::kernels::random::Stream;
+use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::Model;
 use crate::tasks::settings::Task;
@@ -96,12 +96,7 @@ impl Material {
     }
 
     /// Scores the model. Leaves the backend in evaluation.
-    pub(super) fn score(
-        &self,
-        recipe: &Recipe,
-        backend: &CandleBackend,
-        model: &Model<CandleBackend>,
-    ) -> Result<Score> {
+    pub(super) fn score<B: Training>(&self, recipe: &Recipe, backend: &B, model: &Model<B>) -> Result<Score> {
         backend.evaluate();
         match (self, model) {
             (Self::Words { exam, .. }, Model::TokenClassification(model)) => {

@@ -9,7 +9,6 @@ pub mod loss;
 mod material;
 pub mod metrics;
 pub mod model;
-pub mod optimizer;
 pub mod progress;
 pub mod prune;
 pub mod readers;

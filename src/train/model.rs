@@ -1,16 +1,15 @@
 //! A Hugging Face folder in, a Hugging Face folder out.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 use super::recipe::Recipe;
+use crate::backend::Backend;
 use crate::backend::candle::kernels::random::Stream;
-use crate::backend::candle::{CandleBackend, Kind, Parameter};
+use crate::backend::training::{Kind, Quantity, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Config, Head, Model, SequenceClassification, TokenClassification};
 use crate::weights::folder::Folder;
@@ -87,7 +86,7 @@ impl Start {
     ///
     /// # Errors
     /// As [`crate::models::Encoder::load`].
-    pub fn load(&self, backend: &CandleBackend, root: &Scope<'_>, labels: usize) -> Result<Model<CandleBackend>> {
+    pub fn load<B: Backend>(&self, backend: &B, root: &Scope<'_>, labels: usize) -> Result<Model<B>> {
         match self.head {
             Head::SequenceClassification => {
                 SequenceClassification::load(backend, root, &self.model, labels).map(Model::SequenceClassification)
@@ -137,33 +136,28 @@ impl Start {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn write(&self, folder: &Path, parameters: &BTreeMap<String, Arc<Parameter>>) -> Result<()> {
+    pub fn write(&self, folder: &Path, backend: &impl Training) -> Result<()> {
         fs::create_dir_all(folder).map_err(|e| io(&e, folder))?;
         let text = serde_json::to_vec_pretty(&self.config).map_err(|e| format_error(&e, "config.json"))?;
         write(&folder.join("config.json"), &text)?;
         for (name, bytes) in &self.along {
             write(&folder.join(name), bytes)?;
         }
-        write(&folder.join("model.safetensors"), &serialise(parameters)?)
+        write(&folder.join("model.safetensors"), &serialise(backend)?)
     }
 }
 
 /// The weights under their Hugging Face names.
-fn serialise(parameters: &BTreeMap<String, Arc<Parameter>>) -> Result<Vec<u8>> {
+fn serialise(backend: &impl Training) -> Result<Vec<u8>> {
     let mut parts: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    for parameter in parameters.values() {
-        let columns = parameter.columns();
-        parameter.read(|values| {
-            for part in parameter.parts() {
-                let shape = if parameter.kind() == Kind::Vector {
-                    vec![part.rows.len()]
-                } else {
-                    vec![part.rows.len(), columns]
-                };
-                let values = &values[part.rows.start * columns..part.rows.end * columns];
-                parts.push((part.name.clone(), shape, bytes_of(values)));
-            }
-        })?;
+    for layout in backend.layouts() {
+        let (columns, values) = (layout.columns, backend.read(layout.name(), Quantity::Value)?);
+        for part in &layout.parts {
+            let rows = part.rows.len();
+            let shape = if layout.kind == Kind::Vector { vec![rows] } else { vec![rows, columns] };
+            let values = &values[part.rows.start * columns..part.rows.end * columns];
+            parts.push((part.name.clone(), shape, bytes_of(values)));
+        }
     }
     let views = parts.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes);

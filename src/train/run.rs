@@ -1,10 +1,8 @@
 //! The state of a run: what was read, where it stands, and its folder.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -18,14 +16,14 @@ use super::material::Material;
 use super::model::{self, Start};
 use super::progress::{Progress, Scored};
 use super::recipe::{Recipe, Stage};
-use crate::backend::candle::{CandleBackend, Parameter};
+use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Head, Model};
 use crate::tasks::read_tokenizer;
 use crate::tasks::settings::Task;
 
 /// A run with everything read.
-pub(super) struct Run {
+pub(super) struct Run<B: Training> {
     pub(super) places: Places,
     pub(super) recipe: Recipe,
     pub(super) stages: Vec<Plan>,
@@ -33,9 +31,8 @@ pub(super) struct Run {
     pub(super) material: Material,
     pub(super) start: Start,
     pub(super) special: (u32, u32),
-    pub(super) backend: CandleBackend,
-    pub(super) model: Model<CandleBackend>,
-    pub(super) parameters: BTreeMap<String, Arc<Parameter>>,
+    pub(super) backend: B,
+    pub(super) model: Model<B>,
     pub(super) position: Position,
     pub(super) resumed: Option<Checkpoint>,
     pub(super) clock: Clock,
@@ -56,9 +53,9 @@ pub(super) struct Clock {
     pub(super) saved: Instant,
 }
 
-impl Run {
-    /// Reads recipe, base and data, and counts the steps.
-    pub(super) fn prepare(text: &str, places: &Places) -> Result<Self> {
+impl<B: Training> Run<B> {
+    /// Reads recipe, base and data for an engine made from the recipe's seed, and counts the steps.
+    pub(super) fn prepare(text: &str, places: &Places, engine: impl FnOnce(u64) -> Result<B>) -> Result<Self> {
         let recipe = Recipe::parse(text)?;
         let labels = recipe.labels();
         let at_base = |e: Error| e.at(places.base.display());
@@ -73,7 +70,7 @@ impl Run {
         let most = start.model.shape().max_position_embeddings;
         let material = Material::read(&recipe, &places.data, &tokenizer, most, &mut hash)?;
         start.state(&recipe, material.transitions());
-        let backend = CandleBackend::training(recipe.seed);
+        let backend = engine(recipe.seed)?;
         let weights = start.weights(&base, labels.len(), recipe.seed).map_err(at_base)?;
         let model = start.load(&backend, &weights.root(), labels.len())?;
         let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -84,7 +81,6 @@ impl Run {
             material,
             start,
             special: (tokenizer.cls_id(), tokenizer.sep_id()),
-            parameters: backend.parameters(),
             backend,
             model,
             position: Position { run, stage: 0, stage_step: 0, step: 0, best: None },
@@ -151,14 +147,14 @@ impl Run {
     pub(super) fn score(&mut self, progress: &mut dyn Progress, log: &mut fs::File) -> Result<()> {
         let folder = self.places.out.join("model");
         if self.material.no_exam() {
-            return self.start.write(&folder, &self.parameters);
+            return self.start.write(&folder, &self.backend);
         }
         let Score { metric, value, plain, details } = self.material.score(&self.recipe, &self.backend, &self.model)?;
         let best = self.position.best.is_none_or(|(best, _)| value > best);
         let step = self.position.step;
         if best {
             self.position.best = Some((value, step));
-            self.start.write(&folder, &self.parameters)?;
+            self.start.write(&folder, &self.backend)?;
         }
         progress.scored(&Scored { step, metric, score: value, plain, best });
         let line =

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::gradients::Gradients;
 use super::kernels::{attention, embedding, linear, norm};
 use super::qkv::{Kept, with_parts};
-use super::tape::Gradients;
 use super::{CandleBackend, Parameter, host};
 use crate::backend::{Activation, Linear, Norm, Qkv};
 use crate::error::Result;
@@ -117,5 +117,22 @@ impl CandleBackend {
             self.record(&y, Box::new(backward));
         }
         Ok(y)
+    }
+
+    /// The attention maps, one after the other, `[Σ heads · L²]`.
+    pub(super) fn fused_attention_maps(&self, qkv: Qkv<'_, Tensor>, shape: attention::Shape) -> Result<Tensor> {
+        let hidden = shape.hidden;
+        let maps = with_parts(qkv, hidden, |parts| attention::maps(&parts, &shape))?;
+        let maps = self.tensor(maps, 1)?;
+        if self.recording() {
+            let kept = Kept::from(qkv);
+            let backward = move |grad: Vec<f32>, gradients: &mut Gradients| {
+                let grad = with_parts(kept.qkv(), hidden, |parts| attention::maps_backward(&grad, &parts, &shape))?;
+                kept.spread(grad, hidden, gradients);
+                Ok(())
+            };
+            self.record(&maps, Box::new(backward));
+        }
+        Ok(maps)
     }
 }

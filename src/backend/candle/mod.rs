@@ -4,30 +4,33 @@
 //! records a tape and walks it backwards. On another device, and as the judge of the kernels, it composes candle's
 //! elementary operations, whose gradients candle computes itself.
 
+mod adamw;
 mod composed;
 mod fused;
+mod gradients;
 pub mod kernels;
+mod losses;
 mod parameter;
 mod qkv;
-mod tape;
+mod training;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Device, Storage, Tensor};
 
+use self::gradients::{Backward, Gradients};
 use self::kernels::random::Stream;
-use self::kernels::{attention, random, rows};
-pub use self::parameter::{Gradient, Kind, Parameter, Part};
-use self::qkv::{attention_shape, with_parts};
-use self::tape::{Backward, Gradients, Tape};
+use self::kernels::{random, rows};
+pub use self::parameter::{Gradient, Parameter};
+use self::qkv::attention_shape;
+use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
+use super::tape::Tape;
+use super::training::{Kind, Report};
 use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Looks at inner states, see [`CandleBackend::with_observer`].
-pub type Observer = Box<dyn Fn(Site, &Tensor) + Send + Sync>;
 
 /// The engine over candle tensors.
 pub struct CandleBackend {
@@ -42,8 +45,18 @@ pub struct CandleBackend {
     step: AtomicU64,
     site: AtomicU64,
     parameters: Mutex<BTreeMap<String, Arc<Parameter>>>,
-    tape: Mutex<Tape>,
-    observer: Option<Observer>,
+    tape: Mutex<Tape<Gradients>>,
+    /// What losses have added so far.
+    seeds: Mutex<Gradients>,
+    report: Mutex<Report>,
+    watched: Mutex<Watched>,
+}
+
+/// Sites that somebody asked for, and what was last shown there.
+#[derive(Default)]
+struct Watched {
+    sites: BTreeSet<Site>,
+    seen: BTreeMap<Site, Tensor>,
 }
 
 impl CandleBackend {
@@ -75,58 +88,15 @@ impl CandleBackend {
             site: AtomicU64::new(0),
             parameters: Mutex::default(),
             tape: Mutex::default(),
-            observer: None,
+            seeds: Mutex::default(),
+            report: Mutex::default(),
+            watched: Mutex::default(),
         }
-    }
-
-    /// Shows every [`Site`] that a model reports to `observer`.
-    #[must_use]
-    pub fn with_observer(mut self, observer: Observer) -> Self {
-        self.observer = Some(observer);
-        self
     }
 
     /// The weights that models took over from their files, by the name of their first part.
     pub fn parameters(&self) -> BTreeMap<String, Arc<Parameter>> {
         lock(&self.parameters).clone()
-    }
-
-    /// Begins a part of a training step: dropout is active from here on and draws what belongs to this step and part,
-    /// and operations are recorded until [`Self::backward`].
-    pub fn begin(&self, step: u64, part: u32) {
-        lock(&self.tape).clear();
-        self.training.store(true, Ordering::Relaxed);
-        self.step.store(step, Ordering::Relaxed);
-        self.site.store(u64::from(part) << 32, Ordering::Relaxed);
-    }
-
-    /// Back to answers only, over the same weights.
-    pub fn evaluate(&self) {
-        lock(&self.tape).clear();
-        self.training.store(false, Ordering::Relaxed);
-    }
-
-    /// Adds the gradients of all parameters to [`Parameter::gradient`], given those of some tensors of the forward
-    /// pass (of the logits as a rule), row by row.
-    ///
-    /// # Errors
-    /// When a gradient has another length than its tensor, or this backend composes candle's operations: then
-    /// candle's own `Tensor::backward` is the way.
-    pub fn backward(&self, seeds: Vec<(&Tensor, Vec<f32>)>) -> Result<()> {
-        if !self.fused || !self.trainable {
-            return Err(Error::new(ErrorKind::Backend, "this candle backend records nothing to walk back"));
-        }
-        let mut gradients = Gradients::default();
-        for (tensor, grad) in seeds {
-            if grad.len() != tensor.elem_count() {
-                let message = format!("a gradient of {} values for {:?}", grad.len(), tensor.dims());
-                return Err(Error::new(ErrorKind::Backend, message));
-            }
-            gradients.add(tensor.id(), grad);
-        }
-        let result = lock(&self.tape).backward(gradients);
-        self.evaluate();
-        result
     }
 
     fn parameter(&self, kind: Kind, parts: &[Stored]) -> Result<Arc<Parameter>> {
@@ -144,7 +114,7 @@ impl CandleBackend {
     }
 
     fn record(&self, output: &Tensor, backward: Backward) {
-        lock(&self.tape).record(output, backward);
+        lock(&self.tape).record(output.id(), backward);
     }
 
     /// Records an operation that only moves numbers about.
@@ -188,7 +158,7 @@ impl Backend for CandleBackend {
     }
 
     fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Tensor> {
-        check_ids(sources)?;
+        check_embed(sources.iter().map(|(table, ids)| (table.layout(), *ids)))?;
         if !self.fused {
             let sources: Vec<_> = sources.iter().map(|(table, ids)| (table.value(), *ids)).collect();
             return composed::embed(&sources).map_err(engine);
@@ -198,7 +168,7 @@ impl Backend for CandleBackend {
 
     fn linear(&self, x: &Tensor, layer: &Linear<Self>, act: Activation) -> Result<Tensor> {
         let (n, k) = layer.weight.value().dims2().map_err(engine)?;
-        check_columns(x, k, layer.weight.name())?;
+        check_columns(dims(x)?, k, layer.weight.name())?;
         if !self.fused {
             let bias = layer.bias.as_ref().map(|bias| bias.value());
             return composed::linear(x, layer.weight.value(), bias, act).map_err(engine);
@@ -208,11 +178,8 @@ impl Backend for CandleBackend {
 
     fn add_norm(&self, x: &Tensor, residual: Option<&Tensor>, layer: &Norm<Self>) -> Result<Tensor> {
         let h = layer.weight.len();
-        check_columns(x, h, layer.weight.name())?;
-        if let Some(residual) = residual.filter(|residual| residual.dims() != x.dims()) {
-            let message = format!("a residual {:?} beside {:?}", residual.dims(), x.dims());
-            return Err(Error::new(ErrorKind::Backend, message));
-        }
+        check_columns(dims(x)?, h, layer.weight.name())?;
+        check_residual(dims(x)?, residual.map(dims).transpose()?)?;
         if !self.fused {
             let (weight, bias) = (layer.weight.value(), layer.bias.value());
             return composed::add_norm(x, residual, weight, bias, layer.kind).map_err(engine);
@@ -244,9 +211,7 @@ impl Backend for CandleBackend {
 
     fn rows(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {
         let (len, h) = x.dims2().map_err(engine)?;
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= len) {
-            return Err(Error::new(ErrorKind::Backend, format!("row {row} of {len}")));
-        }
+        check_rows(len, rows)?;
         if !self.fused {
             let rows = Tensor::new(rows, &self.device).map_err(engine)?;
             return x.index_select(&rows, 0).map_err(engine);
@@ -259,9 +224,7 @@ impl Backend for CandleBackend {
 
     fn columns(&self, x: &Tensor, columns: Range<usize>) -> Result<Tensor> {
         let h = x.dim(1).map_err(engine)?;
-        if columns.is_empty() || columns.end > h {
-            return Err(Error::new(ErrorKind::Backend, format!("columns {columns:?} of {h}")));
-        }
+        check_range(h, &columns)?;
         if !self.fused {
             let some = x.narrow(1, columns.start, columns.len());
             return some.and_then(|some| some.contiguous()).map_err(engine);
@@ -273,12 +236,7 @@ impl Backend for CandleBackend {
 
     fn trigram(&self, x: &Tensor, lengths: &Lengths) -> Result<Tensor> {
         let (len, h) = x.dims2().map_err(engine)?;
-        if lengths.rows() != len {
-            return Err(Error::new(
-                ErrorKind::Backend,
-                format!("trigrams of {len} rows, lengths of {}", lengths.rows()),
-            ));
-        }
+        check_trigram(len, lengths)?;
         if !self.fused {
             return composed::trigram(x, lengths).map_err(engine);
         }
@@ -312,21 +270,24 @@ impl Backend for CandleBackend {
     }
 
     fn observe(&self, at: Site, x: &Tensor) {
-        if let Some(observer) = &self.observer {
-            observer(at, x);
+        let watched = &mut *lock(&self.watched);
+        if watched.sites.contains(&at) {
+            watched.seen.insert(at, x.clone());
         }
     }
 
     fn observe_attention(&self, layer: usize, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<()> {
-        let Some(observer) = &self.observer else { return Ok(()) };
+        let at = Site::AttentionMap(layer);
+        if !lock(&self.watched).sites.contains(&at) {
+            return Ok(());
+        }
         let shape = attention_shape(qkv, heads, lengths)?;
         let maps = if self.fused {
-            let maps = with_parts(qkv, shape.hidden, |parts| attention::maps(&parts, &shape))?;
-            self.tensor(maps, 1)?
+            self.fused_attention_maps(qkv, shape)?
         } else {
             composed::attention_maps(qkv, heads, lengths).map_err(engine)?
         };
-        observer(Site::AttentionMap(layer), &maps);
+        self.observe(at, &maps);
         Ok(())
     }
 
@@ -347,27 +308,9 @@ pub fn host<R>(x: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
     Ok(read(&storage.as_slice::<f32>().map_err(engine)?[from..to]))
 }
 
-fn check_ids(sources: &[(&Arc<Parameter>, &[u32])]) -> Result<()> {
-    let rows = sources.first().map_or(0, |(_, ids)| ids.len());
-    for (table, ids) in sources {
-        let size = table.len() / table.columns();
-        if ids.len() != rows {
-            let message = format!("{}: {} ids beside {rows}", table.name(), ids.len());
-            return Err(Error::new(ErrorKind::Backend, message));
-        }
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= size) {
-            let message = format!("{}: id {id} in a table of {size} rows", table.name());
-            return Err(Error::new(ErrorKind::Input, message));
-        }
-    }
-    Ok(())
-}
-
-fn check_columns(x: &Tensor, columns: usize, name: &str) -> Result<()> {
-    if x.rank() == 2 && x.dims()[1] == columns {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Backend, format!("{name}: expected [rows, {columns}], found {:?}", x.dims())))
+/// Rows and columns.
+fn dims(x: &Tensor) -> Result<[usize; 2]> {
+    x.dims2().map(|(rows, columns)| [rows, columns]).map_err(engine)
 }
 
 fn engine(error: candle_core::Error) -> Error {

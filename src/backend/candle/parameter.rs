@@ -1,44 +1,22 @@
 //! One weight of a model: its values, the Hugging Face names of its parts, and its gradient.
 
 use std::cell::RefCell;
-use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Tensor, Var};
+use candle_core::{CpuStorage, Device, InplaceOp1, Tensor, Var};
 
+use super::adamw::Moments;
 use super::{engine, host};
 use crate::backend::Stored;
+use crate::backend::training::{Kind, Layout};
 use crate::error::{Error, ErrorKind, Result};
-
-/// What a parameter is used as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A dense layer's weight, `[outputs, inputs]`.
-    Matrix,
-    /// Rows to look up; only the rows that a step looks up get a gradient.
-    Table,
-    /// A bias, or the scale or shift of a norm.
-    Vector,
-}
-
-/// Rows of a parameter that one name in a file stands for: query, key and value are three parts of one matrix.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// The full Hugging Face name.
-    pub name: String,
-    /// Rows of the parameter; for a vector its elements.
-    pub rows: Range<usize>,
-    /// The file holds it transposed.
-    pub transposed: bool,
-}
 
 /// A named weight.
 pub struct Parameter {
-    kind: Kind,
-    parts: Vec<Part>,
-    columns: usize,
+    layout: Layout,
     value: Tensor,
     gradient: Mutex<Gradient>,
+    moments: Mutex<Moments>,
 }
 
 /// The gradient of a parameter since it was last cleared.
@@ -55,46 +33,33 @@ pub struct Gradient {
 
 impl Parameter {
     pub(super) fn new(kind: Kind, stored: &[Stored], device: &Device, tracked: bool) -> Result<Self> {
-        let Some(first) = stored.first() else {
-            return Err(Error::new(ErrorKind::Backend, "a weight of no parts"));
-        };
-        let (mut data, mut parts, mut rows) = (Vec::new(), Vec::new(), 0);
-        for part in stored {
-            data.extend(part.to_f32());
-            let here = if kind == Kind::Vector { part.columns } else { part.rows };
-            parts.push(Part { name: part.name.clone(), rows: rows..rows + here, transposed: part.transposed });
-            rows += here;
-        }
-        let columns = if kind == Kind::Vector { 1 } else { first.columns };
+        let layout = Layout::new(kind, stored)?;
+        let (rows, columns) = (layout.rows(), layout.columns);
+        let data: Vec<f32> = stored.iter().flat_map(Stored::to_f32).collect();
         let shape: &[usize] = if kind == Kind::Vector { &[rows] } else { &[rows, columns] };
         let value = Tensor::from_vec(data, shape, device).map_err(engine)?;
         let value = if tracked { Var::from_tensor(&value).map_err(engine)?.into_inner() } else { value };
-        Ok(Self { kind, parts, columns, value, gradient: Mutex::default() })
+        Ok(Self { layout, value, gradient: Mutex::default(), moments: Mutex::default() })
     }
 
-    /// What it is used as.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// Its names, in the order of their rows.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    /// What it is used as, and where its parts lie.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The name of the first part: unique, and the key under which everything about this parameter is kept.
     pub fn name(&self) -> &str {
-        &self.parts[0].name
+        self.layout.name()
     }
 
     /// The width of a row; 1 for a vector.
     pub fn columns(&self) -> usize {
-        self.columns
+        self.layout.columns
     }
 
     /// How many numbers it holds.
     pub fn len(&self) -> usize {
-        self.value.elem_count()
+        self.layout.len()
     }
 
     /// Whether it holds no number.
@@ -110,6 +75,11 @@ impl Parameter {
     /// The gradient, for reading it, adding to it and clearing it.
     pub fn gradient(&self) -> MutexGuard<'_, Gradient> {
         self.gradient.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the optimizer remembers.
+    pub(super) fn moments(&self) -> MutexGuard<'_, Moments> {
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the values where they lie.
@@ -172,11 +142,6 @@ impl Gradient {
         self.buffer(len)
     }
 
-    /// Multiplies all of it by `factor`.
-    pub fn scale(&mut self, factor: f32, columns: usize) {
-        self.for_each_block(columns, |block| block.iter_mut().for_each(|g| *g *= factor));
-    }
-
     /// Back to zero; a table's untouched rows are zero already.
     pub fn clear(&mut self, columns: usize) {
         self.for_each_block(columns, |block| block.fill(0.0));
@@ -221,7 +186,7 @@ impl<R, F: FnOnce(&mut [f32]) -> R> InplaceOp1 for Change<F, R> {
         "change"
     }
 
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &candle_core::Layout) -> candle_core::Result<()> {
         let (CpuStorage::F32(data), Some((from, to)), Some(write)) =
             (storage, layout.contiguous_offsets(), self.write.borrow_mut().take())
         else {

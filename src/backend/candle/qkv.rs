@@ -2,11 +2,12 @@
 
 use candle_core::Tensor;
 
+use super::gradients::Gradients;
 use super::kernels::{attention, rows};
-use super::tape::Gradients;
-use super::{engine, host};
+use super::{dims, host};
+use crate::backend::shapes::check_attention;
 use crate::backend::{Lengths, Qkv};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// What attention read, for the way back.
 pub(super) enum Kept {
@@ -45,18 +46,10 @@ impl Kept {
 
 /// What the kernels are told, once the parts are known to fit together.
 pub(super) fn attention_shape(qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<attention::Shape> {
-    let (rows, columns, hidden) = match qkv {
-        Qkv::Joined(x) => x.dims2().map(|(rows, columns)| (rows, columns, columns / 3)),
-        Qkv::Apart { query_key, value } => query_key.dims2().and_then(|(rows, columns)| {
-            let (value_rows, hidden) = value.dims2()?;
-            Ok((if value_rows == rows { rows } else { usize::MAX }, columns + hidden, hidden))
-        }),
-    }
-    .map_err(engine)?;
-    if heads == 0 || columns != 3 * hidden || !hidden.is_multiple_of(heads) || lengths.rows() != rows {
-        let message = format!("attention of {heads} heads on [{rows}, {columns}], lengths of {}", lengths.rows());
-        return Err(Error::new(ErrorKind::Backend, message));
-    }
+    let hidden = match qkv {
+        Qkv::Joined(x) => check_attention(&[dims(x)?], heads, lengths),
+        Qkv::Apart { query_key, value } => check_attention(&[dims(query_key)?, dims(value)?], heads, lengths),
+    }?;
     Ok(attention::Shape { lengths: lengths.clone(), heads, hidden })
 }
 

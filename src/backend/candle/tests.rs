@@ -3,158 +3,25 @@
 
 use super::kernels::token_loss::token_loss;
 use super::*;
-use crate::backend::{NormKind, Values};
-
-/// Deterministic numbers around zero.
-fn numbers(len: usize, key: u64) -> Vec<f32> {
-    let stream = Stream::new(key, 0, 0);
-    (0..len as u32).map(|i| stream.normal(i)).collect()
-}
-
-fn stored(name: &str, rows: usize, columns: usize, key: u64) -> Stored {
-    Stored { name: name.into(), rows, columns, values: Values::F32(numbers(rows * columns, key)), transposed: false }
-}
-
-/// An operation under test: builds its weights, runs, returns its result. Inputs are rows of tables, so that their
-/// gradients are gradients of parameters too.
-type Operation = fn(&CandleBackend) -> Result<Tensor>;
-
-fn input(backend: &CandleBackend, name: &str, rows: usize, columns: usize, key: u64) -> Result<Tensor> {
-    let table = backend.table(stored(name, rows, columns, key))?;
-    let ids: Vec<u32> = (0..rows as u32).collect();
-    backend.embed(&[(&table, &ids)])
-}
-
-fn dense(backend: &CandleBackend, n: usize, k: usize, names: &[&str]) -> Result<Linear<CandleBackend>> {
-    let parts: Vec<_> = names.iter().enumerate().map(|(i, name)| stored(name, n, k, 10 + i as u64)).collect();
-    let biases: Vec<_> = names.iter().map(|name| stored(&format!("{name}.bias"), 1, n, 20)).collect();
-    Ok(Linear { weight: backend.matrix(&parts)?, bias: Some(backend.vector(&biases)?) })
-}
-
-fn norm_layer(backend: &CandleBackend, h: usize) -> Result<Norm<CandleBackend>> {
-    let (weight, bias) = (stored("norm.weight", 1, h, 30), stored("norm.bias", 1, h, 31));
-    Ok(Norm {
-        weight: backend.vector(&[weight])?,
-        bias: backend.vector(&[bias])?,
-        kind: NormKind::LayerNorm { eps: 1e-12 },
-    })
-}
-
-fn embed_repeated(backend: &CandleBackend) -> Result<Tensor> {
-    let (a, b) = (backend.table(stored("a", 7, 19, 1))?, backend.table(stored("b", 3, 19, 2))?);
-    backend.embed(&[(&a, &[6, 2, 2, 0, 6]), (&b, &[0, 1, 2, 1, 1])])
-}
-
-fn linear_plain(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 37, 19, 1)?;
-    backend.linear(&x, &dense(backend, 23, 19, &["w"])?, Activation::None)
-}
-
-fn linear_gelu(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 67, 19, 1)?;
-    backend.linear(&x, &dense(backend, 23, 19, &["w"])?, Activation::Gelu)
-}
-
-fn linear_stacked_twice(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 5, 6, 1)?;
-    let layer = dense(backend, 2, 6, &["q", "k", "v"])?;
-    let y = backend.linear(&x, &layer, Activation::Gelu)?;
-    backend.linear(&y, &layer, Activation::None)
-}
-
-fn norm_alone(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 35, 21, 1)?;
-    backend.add_norm(&x, None, &norm_layer(backend, 21)?)
-}
-
-fn norm_residual(backend: &CandleBackend) -> Result<Tensor> {
-    let (x, r) = (input(backend, "x", 35, 21, 1)?, input(backend, "r", 35, 21, 2)?);
-    let y = backend.linear(&x, &dense(backend, 21, 21, &["w"])?, Activation::None)?;
-    let layer = norm_layer(backend, 21)?;
-    let z = backend.add_norm(&y, Some(&x), &layer)?;
-    backend.add_norm(&z, Some(&r), &layer)
-}
-
-fn attention_ragged(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 34, 3 * 4 * 5, 1)?;
-    backend.attention(Qkv::Joined(&x), 4, &Lengths::new(vec![1, 7, 0, 17, 9]))
-}
-
-fn dropout_middle(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 41, 13, 1)?;
-    let y = backend.dropout(x, 0.3)?;
-    backend.dropout(backend.linear(&y, &dense(backend, 11, 13, &["w"])?, Activation::None)?, 0.1)
-}
-
-fn linear_relu(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 67, 19, 1)?;
-    backend.linear(&x, &dense(backend, 23, 19, &["w"])?, Activation::Relu)
-}
-
-fn linear_tanh(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 67, 5, 1)?;
-    backend.linear(&x, &dense(backend, 23, 5, &["w"])?, Activation::Tanh)
-}
-
-fn no_norm(backend: &CandleBackend) -> Result<Tensor> {
-    let (x, r) = (input(backend, "x", 35, 21, 1)?, input(backend, "r", 35, 21, 2)?);
-    let layer = Norm { kind: NormKind::NoNorm, ..norm_layer(backend, 21)? };
-    backend.add_norm(&backend.add_norm(&x, Some(&r), &layer)?, None, &layer)
-}
-
-fn attention_of_parts(backend: &CandleBackend) -> Result<Tensor> {
-    let (qk, v) = (input(backend, "qk", 34, 2 * 4 * 5, 1)?, input(backend, "v", 34, 4 * 5, 2)?);
-    backend.attention(Qkv::Apart { query_key: &qk, value: &v }, 4, &Lengths::new(vec![1, 7, 0, 17, 9]))
-}
-
-fn moved(backend: &CandleBackend) -> Result<Tensor> {
-    let x = input(backend, "x", 11, 6, 1)?;
-    let wide = backend.trigram(&x, &Lengths::new(vec![1, 0, 7, 3]))?;
-    let some = backend.columns(&backend.rows(&wide, &[10, 2, 2, 0])?, 3..9)?;
-    backend.add(&some, &backend.rows(&x, &[1, 2, 3, 3])?)
-}
-
-/// A table that is looked up and, under the same name, multiplied with: a tied decoder.
-fn tied(backend: &CandleBackend) -> Result<Tensor> {
-    let table = backend.table(stored("a", 7, 5, 1))?;
-    let weight = backend.matrix(&[stored("a", 7, 5, 1)])?;
-    let x = backend.embed(&[(&table, &[6, 2, 2, 0])])?;
-    backend.linear(&x, &Linear { weight, bias: None }, Activation::None)
-}
-
-const OPERATIONS: [(&str, Operation); 14] = [
-    ("embed, repeated ids", embed_repeated),
-    ("linear", linear_plain),
-    ("linear with gelu", linear_gelu),
-    ("one stacked weight used twice", linear_stacked_twice),
-    ("norm", norm_alone),
-    ("norm with residual", norm_residual),
-    ("attention, ragged", attention_ragged),
-    ("dropout", dropout_middle),
-    ("linear with relu", linear_relu),
-    ("linear with tanh", linear_tanh),
-    ("no norm", no_norm),
-    ("attention of parts", attention_of_parts),
-    ("rows, columns, trigrams and a sum", moved),
-    ("a tied decoder", tied),
-];
+use crate::backend::operations::{
+    Operation, dense, embed_repeated, input, norm_layer, numbers, operations, stored, tied,
+};
+use crate::backend::training::{Quantity, Training};
 
 /// The result, and the gradients of `Σ result · upstream` by parameter.
-fn fused(operation: Operation) -> (CandleBackend, Vec<f32>, BTreeMap<String, Vec<f32>>) {
+fn fused(operation: Operation<CandleBackend>) -> (CandleBackend, Vec<f32>, BTreeMap<String, Vec<f32>>) {
     let backend = CandleBackend::training(3);
     backend.begin(5, 1);
     let y = operation(&backend).unwrap();
     let values = host(&y, <[f32]>::to_vec).unwrap();
-    backend.backward(vec![(&y, numbers(values.len(), 99))]).unwrap();
-    let gradients = backend
-        .parameters()
-        .into_iter()
-        .map(|(name, parameter)| (name, parameter.gradient().get().map(<[f32]>::to_vec).unwrap_or_default()))
-        .collect();
+    backend.seed(&y, numbers(values.len(), 99)).unwrap();
+    backend.backward().unwrap();
+    let names = backend.layouts().into_iter().map(|layout| layout.name().to_owned());
+    let gradients = names.map(|name| (name.clone(), backend.read(&name, Quantity::Gradient).unwrap())).collect();
     (backend, values, gradients)
 }
 
-fn composed(operation: Operation) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+fn composed(operation: Operation<CandleBackend>) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
     let backend = CandleBackend::composed(Device::Cpu, 3);
     backend.begin(5, 1);
     let y = operation(&backend).unwrap();
@@ -177,7 +44,7 @@ fn difference(found: &[f32], expected: &[f32]) -> f32 {
 
 #[test]
 fn fused_operations_equal_the_composed_formula() {
-    for (name, operation) in OPERATIONS {
+    for (name, operation) in operations() {
         let (_, y, gradients) = fused(operation);
         let (expected, expected_gradients) = composed(operation);
         assert!(difference(&y, &expected) < 5e-6, "{name}: result differs by {}", difference(&y, &expected));
@@ -191,7 +58,7 @@ fn fused_operations_equal_the_composed_formula() {
 
 #[test]
 fn gradients_equal_finite_differences() {
-    for (name, operation) in OPERATIONS {
+    for (name, operation) in operations() {
         let (_, _, gradients) = fused(operation);
         for (parameter, gradient) in gradients {
             for i in [0, gradient.len() / 3, gradient.len() - 1] {
@@ -205,7 +72,7 @@ fn gradients_equal_finite_differences() {
 }
 
 /// `(f(w + h) − f(w − h)) / 2h` of `f = Σ result · upstream`.
-fn finite_difference(operation: Operation, parameter: &str, i: usize) -> f64 {
+fn finite_difference(operation: Operation<CandleBackend>, parameter: &str, i: usize) -> f64 {
     const H: f32 = 5e-3;
     let run = |step: f32| {
         let backend = CandleBackend::training(3);
@@ -244,7 +111,8 @@ fn gradients_add_up_over_parts_and_clear() {
     let run = |part| {
         backend.begin(1, part);
         let y = embed_repeated(&backend).unwrap();
-        backend.backward(vec![(&y, vec![1.0; y.elem_count()])]).unwrap();
+        backend.seed(&y, vec![1.0; y.elem_count()]).unwrap();
+        backend.backward().unwrap();
     };
     run(0);
     let table = backend.parameters()["a"].clone();
@@ -276,7 +144,8 @@ fn evaluation_drops_and_records_nothing() {
     let x = input(&backend, "x", 4, 5, 1).unwrap();
     let y = backend.dropout(x.clone(), 0.5).unwrap();
     assert_eq!(host(&x, <[f32]>::to_vec).unwrap(), host(&y, <[f32]>::to_vec).unwrap());
-    backend.backward(vec![(&y, vec![1.0; 20])]).unwrap();
+    backend.seed(&y, vec![1.0; 20]).unwrap();
+    backend.backward().unwrap();
     assert!(backend.parameters()["x"].gradient().get().is_none());
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::backend::candle::{CandleBackend, host};
+use crate::backend::Backend;
 use crate::error::Result;
 use crate::models::{Batch, TokenClassification};
 use crate::text::decode::{Aggregation, Decoding, decode};
@@ -56,12 +56,11 @@ impl Exam {
         self.questions.is_empty()
     }
 
-    /// Word-level strict scores. Leaves the backend in evaluation.
+    /// Word-level strict scores by an engine that is not training.
     ///
     /// # Errors
     /// A failure of the engine.
-    pub fn score(&self, backend: &CandleBackend, model: &TokenClassification<CandleBackend>) -> Result<Scores> {
-        backend.evaluate();
+    pub fn score<B: Backend>(&self, backend: &B, model: &TokenClassification<B>) -> Result<Scores> {
         let (mut decoded, mut plain) = (Scorer::new(Mode::StrictIob2), Scorer::new(Mode::StrictIob2));
         for question in &self.questions {
             let logits = self.logits(backend, model, &question.encoding)?;
@@ -72,12 +71,7 @@ impl Exam {
     }
 
     /// Logits of a whole document, `[pieces, labels]`, each from the window that judges it.
-    fn logits(
-        &self,
-        backend: &CandleBackend,
-        model: &TokenClassification<CandleBackend>,
-        encoding: &Encoding,
-    ) -> Result<Vec<f32>> {
+    fn logits<B: Backend>(&self, backend: &B, model: &TokenClassification<B>, encoding: &Encoding) -> Result<Vec<f32>> {
         let (n, (cls_id, sep_id)) = (self.labels.len(), self.special);
         let mut logits = Vec::with_capacity(encoding.len() * n);
         let windows = windows::cut(encoding, self.max_length, self.stride)?;
@@ -89,12 +83,11 @@ impl Exam {
             let batch = Batch::new(ids.iter().map(Vec::as_slice));
             let rows = batch.lengths.clone();
             let y = model.forward(backend, &batch)?; // [R, labels]
-            host(&y, |y| {
-                for (window, rows) in some.iter().zip(rows.ranges()) {
-                    let row = |piece: usize| (rows.start + 1 + piece - window.pieces.start) * n;
-                    logits.extend_from_slice(&y[row(window.kept.start)..row(window.kept.end)]);
-                }
-            })?;
+            let y = pollster::block_on(backend.to_host(&y))?;
+            for (window, rows) in some.iter().zip(rows.ranges()) {
+                let row = |piece: usize| (rows.start + 1 + piece - window.pieces.start) * n;
+                logits.extend_from_slice(&y[row(window.kept.start)..row(window.kept.end)]);
+            }
         }
         Ok(logits)
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::backend::adamw::Settings;
 use crate::tasks::settings::{Pooling, Task};
 use crate::train::examples::Pieces;
-use crate::train::optimizer::Settings;
 use crate::train::schedule::Schedule;
 
 /// `[model]`.

@@ -19,6 +19,11 @@ impl Stream {
         Self { low: key as u32, high: (key >> 32) as u32 }
     }
 
+    /// The key, for a generator elsewhere that gives the same numbers.
+    pub fn key(self) -> (u32, u32) {
+        (self.low, self.high)
+    }
+
     /// The `i`-th number, uniform over all of `u32`.
     #[inline(always)]
     pub fn bits(self, i: u32) -> u32 {
