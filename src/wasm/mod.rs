@@ -1,22 +1,23 @@
 //! The JavaScript border: thin wrappers, one a class, and nothing else.
 //!
-//! A note enters as a JavaScript string, in which a lone surrogate becomes U+FFFD: one UTF-16 unit for another, so that
-//! offsets stay those of the caller. Results leave as the JSON of [`crate::export::json`] with UTF-16 offsets. Every
-//! failure is a JavaScript `Error` with a `code`; a panic aborts the instance and is the worker's business.
+//! A model is a class of its task; what it is asked becomes a [`job::Job`], whatever the task. A text enters as a
+//! JavaScript string, in which a lone surrogate becomes U+FFFD: one UTF-16 unit for another, so that offsets stay those
+//! of the caller. Results leave as the JSON of [`crate::export`] with UTF-16 offsets. Every failure is a JavaScript
+//! `Error` with a `code`; a panic aborts the instance and is the worker's business.
 
-use std::future::Future;
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+mod classify;
+mod job;
+mod ner;
+mod nli;
+mod relation;
 
+use serde::Serialize;
+use serde::de::value::{Error as Unknown, StringDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use wasm_bindgen::prelude::*;
 
-use crate::backend::simd::SimdBackend;
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::json;
-use crate::tasks::ner;
-use crate::text::decode::Aggregation;
-use crate::text::offsets::OffsetUnit;
+use crate::export::{About, Engine};
 use crate::weights::folder::Folder;
 
 #[wasm_bindgen]
@@ -56,95 +57,27 @@ impl Files {
     }
 }
 
-/// A loaded model on the `simd` engine.
-#[wasm_bindgen]
-pub struct Tagger(Rc<ner::Tagger<SimdBackend>>);
-
-#[wasm_bindgen]
-impl Tagger {
-    /// Verifies the files against their manifest and loads the model.
-    ///
-    /// # Errors
-    /// As [`ner::Tagger::load`].
-    pub fn load(files: Files) -> Result<Tagger, JsValue> {
-        let folder = Folder::from_files(files.0)?;
-        Ok(Self(Rc::new(ner::Tagger::load(SimdBackend::new(), &folder)?)))
-    }
-
-    /// Cuts a note into windows. `aggregation` is `none`, `simple`, `first`, `average` or `max`; without it, the default.
-    ///
-    /// # Errors
-    /// An aggregation of another name.
-    pub fn start(&self, note: String, aggregation: Option<String>) -> Result<Job, JsValue> {
-        let mut options = ner::TagOptions::default();
-        if let Some(name) = aggregation {
-            options.aggregation = aggregation_of(&name)?;
-        }
-        let job = self.0.start(&note, options)?;
-        Ok(Job { tagger: Rc::clone(&self.0), note, job: Some(job) })
+impl Files {
+    /// Verifies the files against their manifest.
+    fn folder(self) -> Result<Folder> {
+        Folder::from_files(self.0)
     }
 }
 
-/// A note on its way through the model.
-#[wasm_bindgen]
-pub struct Job {
-    tagger: Rc<ner::Tagger<SimdBackend>>,
-    note: String,
-    job: Option<ner::Job>,
+/// Who answers, as JSON.
+fn about<M: Serialize>(engine: &'static str, model: M) -> Result<String> {
+    json(&About { engine: Engine::new(engine), model })
 }
 
-#[wasm_bindgen]
-impl Job {
-    /// Windows judged so far.
-    #[wasm_bindgen(getter)]
-    pub fn done(&self) -> usize {
-        self.job.as_ref().map_or(0, |job| job.progress().0)
-    }
-
-    /// Windows in all.
-    #[wasm_bindgen(getter)]
-    pub fn windows(&self) -> usize {
-        self.job.as_ref().map_or(0, |job| job.progress().1)
-    }
-
-    /// Judges the next window.
-    ///
-    /// # Errors
-    /// A failure of the engine.
-    pub fn step(&mut self) -> Result<(), JsValue> {
-        let job = self.job.as_mut().ok_or_else(finished)?;
-        Ok(ready(self.tagger.step(job))?)
-    }
-
-    /// The result document as JSON; offsets in UTF-16 units.
-    ///
-    /// # Errors
-    /// When windows are still to be judged.
-    pub fn finish(&mut self) -> Result<String, JsValue> {
-        let job = self.job.take().ok_or_else(finished)?;
-        let tagging = self.tagger.finish(job)?;
-        let document = json::document(&tagging, &self.note, OffsetUnit::Utf16)?;
-        let text = serde_json::to_string(&document);
-        Ok(text.map_err(|error| Error::new(ErrorKind::Backend, error.to_string()))?)
-    }
+fn json(document: &impl Serialize) -> Result<String> {
+    serde_json::to_string(document).map_err(|error| Error::new(ErrorKind::Backend, error.to_string()))
 }
 
-fn aggregation_of(name: &str) -> Result<Aggregation> {
-    Aggregation::ALL.into_iter().find(|one| one.name() == name).ok_or_else(|| {
-        let names = Aggregation::ALL.map(Aggregation::name).join(", ");
-        Error::new(ErrorKind::Input, format!("aggregation: expected one of {names}, found {name:?}"))
-    })
-}
-
-fn finished() -> Error {
-    Error::new(ErrorKind::Input, "the job is finished")
-}
-
-/// The outcome of a future that never waits. The CPU engine answers at once, and a call that stays synchronous throws
-/// its trap at the caller, where a promise would never settle.
-fn ready<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => Err(Error::new(ErrorKind::Backend, "the engine made a synchronous caller wait")),
-    }
+/// A choice by the name that results and configs have for it.
+fn choice<T: DeserializeOwned>(of: &str, name: Option<String>) -> Result<Option<T>> {
+    let read = |name: String| {
+        let name: StringDeserializer<Unknown> = name.into_deserializer();
+        T::deserialize(name).map_err(|error| Error::new(ErrorKind::Input, format!("{of}: {error}")))
+    };
+    name.map(read).transpose()
 }
