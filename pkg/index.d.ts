@@ -1,12 +1,19 @@
 /**
- * Clinical named entity recognition inside a web page. Importing this module has no effect; `load()` starts one worker,
- * which fetches the model from the address that you give and from nowhere else. Notes are read without any request.
+ * Clinical transformers inside a web page: entities of a note, relations between them, what a premise says of a hypothesis,
+ * labels of a text. Importing this module has no effect; `load()` starts one worker, which fetches the model from the
+ * address that you give and from nowhere else. Notes are read without any request.
  *
  * Not a medical device. For research, education and software evaluation on de-identified or synthetic text.
  */
 
-/** Starts a worker and loads a model into it. */
-export function load(options: LoadOptions): Promise<Tagger>;
+/**
+ * Starts a worker and loads a model into it. `task` says what the model will be asked, and so what is returned; without it
+ * the model must be a tagger. A model that was made for another task is refused with `E_MODEL_TASK`.
+ */
+export function load(options: LoadOptions & { task?: 'ner' }): Promise<Tagger>;
+export function load(options: LoadOptions & { task: 'relation' } & RelationLoadOptions): Promise<Extractor>;
+export function load(options: LoadOptions & { task: 'nli' }): Promise<Nli>;
+export function load(options: LoadOptions & { task: 'classify' }): Promise<Classifier>;
 
 export interface LoadOptions {
   /** The address of a model folder (with `manifest.json` inside), relative to the page. */
@@ -21,6 +28,13 @@ export interface LoadOptions {
   workerFactory?: () => Worker;
 }
 
+export interface RelationLoadOptions {
+  /** The address of a second model folder, which finds the entities of notes that come without. */
+  tagger?: string | URL;
+  /** How the two entities of a pair are marked, for a model folder that does not say it. */
+  markers?: 'typed' | 'replaced';
+}
+
 /** Bytes of model files received. */
 export interface DownloadProgress {
   stage: 'download';
@@ -29,34 +43,30 @@ export interface DownloadProgress {
   total: number;
 }
 
-/** Everything is here; hashes are being checked and weights laid out. */
+/** The files of a model are here; hashes are being checked and weights laid out. */
 export interface PrepareProgress {
   stage: 'prepare';
   loaded: number;
   total: number;
 }
 
-/** Windows of the note judged. */
-export interface TagProgress {
-  stage: 'tag';
+/** Forward passes done, and in all: one for each window of a text; several pairs of entities share one. */
+export interface PassProgress<Stage extends string> {
+  stage: Stage;
   done: number;
   windows: number;
 }
 
-/** A loaded model. Made by `load()`. */
-export interface Tagger {
+/**
+ * A model in its worker, which answers one question after the other. After a breakdown of the engine (`E_INTERNAL`) the
+ * next one starts a fresh worker, which fetches the model again.
+ */
+export interface Loaded {
   readonly engine: Engine;
-  readonly model: Model;
   /** Size of the model files. */
   readonly bytes: number;
   /** How long loading took, in milliseconds. */
   readonly loadMs: number;
-
-  /**
-   * Reads a whole note, however long. Several calls at once are answered one after the other. After a breakdown of the
-   * engine (`E_INTERNAL`) the next call starts a fresh worker, which fetches the model again.
-   */
-  tag(note: string, options?: TagOptions): Promise<Tagging>;
 
   /**
    * Network requests that the worker made: in all, and since the model was ready. The second number is 0 unless something is
@@ -64,31 +74,140 @@ export interface Tagger {
    */
   requests(): Promise<{ total: number; sinceReady: number }>;
 
-  /** Ends the worker, and with it its copies of notes and model. Running calls reject with `E_DISPOSED`. */
+  /** Ends the worker, and with it its copies of texts and model. Running calls reject with `E_DISPOSED`. */
   dispose(): void;
 }
 
-export interface TagOptions {
-  /** Stops the work between two windows; the promise rejects with `E_ABORTED`. */
+/** What every question takes. */
+export interface AskOptions<Stage extends string> {
+  /** Stops the work between two forward passes; the promise rejects with `E_ABORTED`. */
   signal?: AbortSignal;
-  /** Called after every window. */
-  onProgress?: (progress: TagProgress) => void;
+  /** Called after every forward pass. */
+  onProgress?: (progress: PassProgress<Stage>) => void;
+}
+
+/** Finds entities. Made by `load({ task: 'ner' })`. */
+export interface Tagger extends Loaded {
+  readonly model: Model;
+  /** Reads a whole note, however long. */
+  tag(note: string, options?: TagOptions): Promise<Tagging>;
+}
+
+export interface TagOptions extends AskOptions<'tag'> {
   /** How scores of word pieces become entities. Default `average`. */
   aggregation?: 'none' | 'simple' | 'first' | 'average' | 'max';
 }
 
-/** The result document. The same note, model and options give the same document, byte for byte. */
-export interface Tagging {
-  schema: 'clinlite/tagging/1';
-  /** SHA-256 of the note as UTF-8 (a lone surrogate counts as U+FFFD). */
-  text_sha256: string;
-  offset_unit: 'utf16';
-  length: { utf16: number; codepoint: number; utf8: number };
+/** Finds relations between entities. Made by `load({ task: 'relation' })`. */
+export interface Extractor extends Loaded {
+  readonly model: ClassifierModel<'relation'>;
+  /** What finds the entities of notes that come without, where `load()` was given one. */
+  readonly tagger?: Model;
+  /**
+   * Judges every ordered pair of entities whose types the model was taught. Without `entities` the tagger finds them.
+   * Pairs that do not fit one sequence, or that overlap, are counted in `coverage`.
+   */
+  relate(note: string, entities?: readonly EntityPlace[], options?: RelateOptions): Promise<Relations>;
+}
+
+/** Where an entity lies, in UTF-16 units, and its type as the model was taught it. Entities of a `Tagging` are such. */
+export interface EntityPlace {
+  start: number;
+  end: number;
+  label: string;
+}
+
+export interface RelateOptions extends AskOptions<'tag' | 'relate'> {
+  /** Tell pairs without a relation too. Default `false`. */
+  none?: boolean;
+  /** Leave out pairs with more word pieces between them. */
+  maxPieces?: number;
+  /** Leave out pairs with more line breaks between them; 0 is the same line. Sentences are not told apart. */
+  maxLines?: number;
+}
+
+/** Judges what a premise says of a hypothesis. Made by `load({ task: 'nli' })`. */
+export interface Nli extends Loaded {
+  readonly model: ClassifierModel<'nli'>;
+  /** The hypothesis stands whole beside each window of the premise. */
+  infer(premise: string, hypothesis: string, options?: AskOptions<'infer'>): Promise<Inference>;
+}
+
+/** Labels texts. Made by `load({ task: 'classify' })`. */
+export interface Classifier extends Loaded {
+  readonly model: ClassifierModel<'classify'>;
+  /** Reads a whole text, however long: in windows, whose logits are pooled. */
+  classify(text: string, options?: ClassifyOptions): Promise<Classification>;
+}
+
+export interface ClassifyOptions extends AskOptions<'classify'> {
+  /** How the windows of a long text become one answer. Default: as the model was taught, else `mean`. */
+  pooling?: 'mean' | 'max';
+  /** The least score of a label that holds, of a model whose labels do not exclude each other. Default 0.5. */
+  threshold?: number;
+}
+
+/** What all documents have. The same question to the same model gives the same document, byte for byte. */
+export interface Answer<Schema extends string, Asked, Read> {
+  schema: Schema;
   engine: Engine;
-  model: Model;
-  coverage: Coverage;
+  model: Asked;
+  coverage: Read;
+}
+
+/** Which text a document is about. */
+export interface About {
+  /** SHA-256 of the text as UTF-8 (a lone surrogate counts as U+FFFD). */
+  text_sha256: string;
+  length: Length;
+}
+
+export interface Length {
+  utf16: number;
+  codepoint: number;
+  utf8: number;
+}
+
+export interface Tagging extends Answer<'clinlite/tagging/1', Model, Coverage>, About {
+  offset_unit: 'utf16';
   /** Sorted by place. */
   entities: Entity[];
+}
+
+export interface Relations extends Answer<'clinlite/relations/1', ClassifierModel<'relation'>, PairCoverage>, About {
+  offset_unit: 'utf16';
+  /** How the two entities of a pair were marked. */
+  markers: 'typed' | 'replaced';
+  /** As they were given or found. */
+  entities: Pick<Entity, 'id' | 'start' | 'end' | 'text' | 'label'>[];
+  /** In the order of their heads, then of their tails; `head` and `tail` are ids of entities. */
+  relations: (Scored & { id: string; head: string; tail: string })[];
+}
+
+export interface Inference extends Answer<'clinlite/nli/1', ClassifierModel<'nli'>, Coverage>, Scored {
+  premise: { sha256: string; length: Length };
+  hypothesis: { sha256: string; length: Length };
+  pooling: 'mean' | 'max';
+  /** All labels, in the order of the model. `label` and `score` are those of the likeliest. */
+  scores: Scored[];
+}
+
+export interface Classification extends Answer<'clinlite/classification/1', ClassifierModel<'classify'>, Coverage>, About {
+  /** How the windows of a long text became one answer. */
+  pooling: 'mean' | 'max';
+  /** The least score of a label that holds. Only of a model with `multi_label`. */
+  threshold?: number;
+  /** The labels that hold, highest score first: exactly one, or with `multi_label` any number. */
+  labels: Scored[];
+  /** All labels, in the order of the model. */
+  scores: Scored[];
+}
+
+/** One of the model's labels, and how likely it is. */
+export interface Scored {
+  label: string;
+  /** Between 0 and 1. A confidence of the model, not a probability of being right. */
+  score: number;
 }
 
 export interface Engine {
@@ -107,14 +226,40 @@ export interface Model {
   labels: string[];
 }
 
+/** A model of another task. */
+export interface ClassifierModel<Task extends string> {
+  id: string;
+  version: string;
+  sha256: string;
+  task: Task;
+  /** In the model's own order. */
+  labels: string[];
+  /** Whether each label holds or not for itself. Else exactly one does. */
+  multi_label: boolean;
+}
+
 export interface Coverage {
-  /** Word pieces of the note. */
+  /** Word pieces of the text or texts. */
   tokens: number;
   windows: number;
   max_length: number;
   stride: number;
-  /** Whether a part of the note was not read. Always false. */
+  /** Whether a part of the text was not read. Always false. */
   truncated: boolean;
+}
+
+/** Which pairs were judged, of those whose types the model is asked about. The last three are not among `pairs`. */
+export interface PairCoverage {
+  /** Word pieces of the note without markers. */
+  tokens: number;
+  pairs: number;
+  max_length: number;
+  /** Pairs that do not fit one sequence. */
+  pairs_too_far: number;
+  /** Pairs that cannot be marked because they overlap. */
+  pairs_overlapping: number;
+  /** Pairs that `maxPieces` and `maxLines` left out. */
+  pairs_beyond: number;
 }
 
 export interface Entity {
@@ -136,13 +281,14 @@ export interface Entity {
  * |---|---|
  * | `E_INPUT` | an argument has the wrong type or value |
  * | `E_ABORTED` | cancelled through the signal; `name` is `AbortError` |
- * | `E_DISPOSED` | the tagger was disposed |
+ * | `E_DISPOSED` | the model was disposed |
  * | `E_MODEL_FETCH` | a model file could not be fetched, or a web page came in its place; address and status are named |
  * | `E_OFFLINE` | the same, and the browser says that it is offline |
  * | `E_MODEL_HASH` | a model file is not the one that the manifest describes |
  * | `E_MODEL_FORMAT` | a model file is malformed or missing |
  * | `E_MODEL_WEIGHTS` | a tensor is missing or has another shape |
- * | `E_UNSUPPORTED_ARCH` | the model is of an architecture that is not implemented |
+ * | `E_MODEL_TASK` | the model was made for another task than the one in `load({ task })` |
+ * | `E_UNSUPPORTED_ARCH` | the model is of an architecture, or has a setting, that is not implemented |
  * | `E_WASM_FETCH`, `E_WASM_MIME`, `E_WASM` | the WebAssembly file: not found, not WebAssembly, does not compile here |
  * | `E_CSP` | the page's Content-Security-Policy forbids what is needed; the message says what to add |
  * | `E_WORKER` | the worker could not run |

@@ -1,13 +1,16 @@
 /**
- * The worker: fetches the model, owns the WebAssembly instance, answers one request after the other.
+ * The worker: fetches the models, owns the WebAssembly instance, answers one request after the other.
  *
- * Between two windows of a note it returns to its event loop, so that a cancel can arrive. A trap inside WebAssembly
+ * Between two windows of a text it returns to its event loop, so that a cancel can arrive. A trap inside WebAssembly
  * leaves the instance in an unknown state: the worker says `broken` and is ended by the page.
  */
 
-import init, { Files, Tagger } from './dist/clinlite.js';
+import init, { Classifier, Extractor, Files, Nli, Tagger } from './dist/clinlite.js';
 
-let tagger = null;
+const tasks = { ner: Tagger, relation: Extractor, nli: Nli, classify: Classifier };
+
+let model; // what is asked
+let tagger; // what finds the entities for a relation model, where there is one
 let requestsWhenReady = 0;
 let queue = Promise.resolve();
 const open = new Set();
@@ -18,7 +21,7 @@ self.addEventListener('message', ({ data }) => {
   queue = queue.then(() => answer(data));
 });
 
-const actions = { load, tag, requests };
+const actions = { load, requests, tag, relate, infer, classify };
 
 async function answer(request) {
   const { id, type } = request;
@@ -38,34 +41,62 @@ async function answer(request) {
   }
 }
 
-async function load({ id, model, wasm }, progress) {
+async function load({ id, task, folders, markers, wasm }, progress) {
   const started = performance.now();
   await init({ module_or_path: await compile(wasm ?? new URL('./dist/clinlite_bg.wasm', import.meta.url)) });
-  const files = new Files();
-  const bytes = await fetchModel(model, id, progress, (name, content) => files.add(name, content));
-  progress({ stage: 'prepare', loaded: bytes, total: bytes });
-  tagger = Tagger.load(files);
-  const { engine, model: info } = JSON.parse(await tag({ id, note: '' }, () => {}));
-  requestsWhenReady = performance.getEntriesByType('resource').length;
-  return { engine, model: info, bytes, loadMs: performance.now() - started };
-}
-
-async function tag({ id, note, aggregation }, progress) {
-  const job = tagger.start(note, aggregation);
-  while (job.done < job.windows && open.has(id)) {
-    job.step();
-    progress({ stage: 'tag', done: job.done, windows: job.windows });
-    await eventLoop();
+  const listed = [];
+  for (const address of folders) listed.push(await listFolder(address, id));
+  const total = listed.reduce((sum, { bytes }) => sum + bytes, 0);
+  let loaded = 0;
+  const models = [];
+  for (const folder of listed) {
+    const files = await fetchFolder(folder, id, (file, count) => {
+      loaded += count;
+      progress({ stage: 'download', file, loaded, total });
+    });
+    progress({ stage: 'prepare', loaded, total });
+    const kind = models.length ? Tagger : tasks[task];
+    models.push(verified(folder.address, () => kind.load(files, markers)));
   }
-  const result = open.has(id) ? job.finish() : null;
-  job.free();
-  stopIfCancelled(id);
-  return result;
+  [model, tagger] = models;
+  requestsWhenReady = performance.getEntriesByType('resource').length;
+  const about = JSON.parse(model.about());
+  if (tagger) about.tagger = JSON.parse(tagger.about()).model;
+  return { ...about, bytes: loaded, loadMs: performance.now() - started };
 }
 
 async function requests() {
   const made = performance.getEntriesByType('resource').length;
   return { total: made, sinceReady: made - requestsWhenReady };
+}
+
+function tag({ id, note, aggregation }, progress) {
+  return answerOf(model.start(note, aggregation), id, 'tag', progress);
+}
+
+async function relate({ id, note, entities, none, maxPieces, maxLines }, progress) {
+  entities ??= JSON.stringify(JSON.parse(await answerOf(tagger.start(note), id, 'tag', progress)).entities);
+  return answerOf(model.start(note, entities, none, maxPieces, maxLines), id, 'relate', progress);
+}
+
+function infer({ id, premise, hypothesis }, progress) {
+  return answerOf(model.start(premise, hypothesis), id, 'infer', progress);
+}
+
+function classify({ id, text, pooling, threshold }, progress) {
+  return answerOf(model.start(text, pooling, threshold), id, 'classify', progress);
+}
+
+/** The document of a job that is done to its end, unless it is cancelled before. */
+async function answerOf(job, id, stage, progress) {
+  while (open.has(id) && job.done < job.windows) {
+    job.step();
+    progress({ stage, done: job.done, windows: job.windows });
+    await eventLoop();
+  }
+  if (open.has(id)) return job.finish();
+  job.free();
+  throw failure('E_ABORTED', 'cancelled');
 }
 
 function stopIfCancelled(id) {
@@ -107,21 +138,33 @@ async function compile(source) {
   }
 }
 
-/** Fetches the manifest and every file that it names; `take(name, bytes)` receives them. Resolves to the bytes fetched. */
-async function fetchModel(folder, id, progress, take) {
-  const manifestBytes = await fetchFile(new URL('manifest.json', folder), id, null, () => {});
-  const listed = listFiles(manifestBytes, folder);
-  const total = listed.reduce((sum, file) => sum + file.bytes, manifestBytes.length);
-  let loaded = manifestBytes.length;
-  take('manifest.json', manifestBytes);
-  for (const { name, bytes } of listed) {
-    const content = await fetchFile(new URL(name, folder), id, bytes, (count) => {
-      loaded += count;
-      progress({ stage: 'download', file: name, loaded, total });
-    });
-    take(name, content);
+/** What a model folder holds: `{ address, manifest, files, bytes }`. */
+async function listFolder(address, id) {
+  const manifest = await fetchFile(new URL('manifest.json', address), id, null, () => {});
+  const files = listFiles(manifest, address);
+  return { address, manifest, files, bytes: files.reduce((sum, file) => sum + file.bytes, manifest.length) };
+}
+
+/** The files of a folder in the memory of WebAssembly; `onBytes(name, count)` hears of what comes in. */
+async function fetchFolder({ address, manifest, files }, id, onBytes) {
+  const taken = new Files();
+  onBytes('manifest.json', manifest.length);
+  taken.add('manifest.json', manifest);
+  for (const { name, bytes } of files) {
+    taken.add(name, await fetchFile(new URL(name, address), id, bytes, (count) => onBytes(name, count)));
   }
-  return loaded;
+  return taken;
+}
+
+/** What `load` makes of a folder. What it refuses is said of the folder. */
+function verified(address, load) {
+  try {
+    return load();
+  } catch (error) {
+    if (!error.code) throw error; // a trap
+    const advice = error.code === 'E_MODEL_TASK' ? '; load() needs another { task }, or another folder' : '';
+    throw failure(error.code, `${address}: ${error.message}${advice}`);
+  }
 }
 
 /** The files of a manifest, each `{ name, bytes }`. WebAssembly verifies the manifest itself; this only reads names. */

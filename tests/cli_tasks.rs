@@ -241,9 +241,9 @@ fn a_bad_line_is_numbered_and_the_others_are_done() {
         (br#"{"premise": "", "hypothesis": "rash"}"#, "the premise holds no word"),
     ];
     let bad_entities: Vec<(&[u8], &str)> = vec![
-        (entities[0].as_bytes(), "offset 99"),
+        (entities[0].as_bytes(), "from 0 to 17 (codepoint), found 3..99"),
         (entities[1].as_bytes(), "expected an object of the form"),
-        (entities[2].as_bytes(), "entity 1: expected a part"),
+        (entities[2].as_bytes(), "entity 1: expected start < end"),
     ];
     let cases: [Case; 4] = [
         (&["tag", "--model", text(&tagger)], good_note, bad_texts),

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::export::relations::{self, Document};
+use clinlite::tasks::relation::given::in_bytes;
 use clinlite::tasks::relation::{Entity, Extraction, Extractor, Job, RelationOptions};
 use clinlite::tasks::sequences::Judged;
 use clinlite::text::{OffsetUnit, markers};
@@ -127,7 +128,7 @@ struct Relate<B: Shared> {
 impl<B: Shared> Relate<B> {
     fn entities(&self, note: &Noted) -> Result<Vec<Entity>> {
         match &note.entities {
-            Some(given) => Ok(entities::in_bytes(&note.text, given, self.unit)?),
+            Some(given) => Ok(in_bytes(&note.text, given, self.unit)?),
             None => self.source.entities(&note.text),
         }
     }

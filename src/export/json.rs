@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Engine, Length, rounded, sha256};
 use crate::error::Result;
-use crate::tasks::ner::Tagging;
+use crate::tasks::ner::{ModelInfo, Tagging};
 use crate::text::decode::Span;
 use crate::text::offsets::{self, OffsetUnit};
 
@@ -83,6 +83,14 @@ pub struct Entity<'a> {
     pub score_method: &'static str,
 }
 
+impl<'a> Model<'a> {
+    /// What results say of a tagger.
+    pub fn new(info: &'a ModelInfo) -> Self {
+        let ModelInfo { id, version, sha256, labels } = info;
+        Self { id, version, sha256, task: "ner", scheme: labels.scheme().name(), labels: labels.types() }
+    }
+}
+
 /// The document of one tagged note.
 ///
 /// # Errors
@@ -107,22 +115,10 @@ pub fn document<'a>(tagging: &'a Tagging, note: &'a str, unit: OffsetUnit) -> Re
         offset_unit: unit.name(),
         length: Length::of(note),
         engine: Engine::new(tagging.backend),
-        model: model(tagging),
+        model: Model::new(&tagging.model),
         coverage: coverage(tagging),
         entities,
     })
-}
-
-fn model(tagging: &Tagging) -> Model<'_> {
-    let info = &tagging.model;
-    Model {
-        id: &info.id,
-        version: &info.version,
-        sha256: &info.sha256,
-        task: "ner",
-        scheme: info.labels.scheme().name(),
-        labels: info.labels.types(),
-    }
 }
 
 fn coverage(tagging: &Tagging) -> Coverage {

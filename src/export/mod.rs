@@ -36,6 +36,15 @@ pub struct Engine {
     pub backend: &'static str,
 }
 
+/// Who answers, as every document names them: known before anything is asked.
+#[derive(Serialize)]
+pub struct About<M> {
+    /// What computes.
+    pub engine: Engine,
+    /// [`Model`], or [`json::Model`].
+    pub model: M,
+}
+
 /// The classifier that was asked.
 #[derive(Serialize)]
 pub struct Model<'a> {

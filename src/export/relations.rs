@@ -1,7 +1,5 @@
 //! The document of the relations of one text.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::{Engine, Length, Model, rounded, sha256};
@@ -89,11 +87,12 @@ pub struct Relation<'a> {
 /// # Errors
 /// [`crate::ErrorKind::Input`] when the text is not the one that was read.
 pub fn document<'a>(extraction: &'a Extraction, text: &'a str, unit: OffsetUnit) -> Result<Document<'a>> {
-    let places = places(&extraction.entities, text, unit)?;
-    let entity = |(i, entity): (usize, &'a relation::Entity)| Entity {
+    let borders: Vec<usize> = extraction.entities.iter().flat_map(|entity| [entity.start, entity.end]).collect();
+    let borders = offsets::unordered(&borders, |bytes| offsets::from_bytes(text, bytes, unit))?;
+    let entity = |(i, (entity, border)): (usize, (&'a relation::Entity, &[usize]))| Entity {
         id: format!("T{}", i + 1),
-        start: places[&entity.start],
-        end: places[&entity.end],
+        start: border[0],
+        end: border[1],
         text: &text[entity.start..entity.end],
         label: &entity.label,
     };
@@ -115,16 +114,7 @@ pub fn document<'a>(extraction: &'a Extraction, text: &'a str, unit: OffsetUnit)
         model: Model::new(&extraction.model),
         markers: extraction.markers.name(),
         coverage: Coverage { tokens, pairs, max_length, pairs_too_far, pairs_overlapping, pairs_beyond },
-        entities: extraction.entities.iter().enumerate().map(entity).collect(),
+        entities: extraction.entities.iter().zip(borders.chunks_exact(2)).enumerate().map(entity).collect(),
         relations: extraction.relations.iter().enumerate().map(relation).collect(),
     })
-}
-
-/// Bytes that are a border of an entity, with what they are in `unit`. Entities stand in any order and may overlap.
-fn places(entities: &[relation::Entity], text: &str, unit: OffsetUnit) -> Result<BTreeMap<usize, usize>> {
-    let mut bytes: Vec<usize> = entities.iter().flat_map(|entity| [entity.start, entity.end]).collect();
-    bytes.sort_unstable();
-    bytes.dedup();
-    let converted = offsets::from_bytes(text, &bytes, unit)?;
-    Ok(bytes.into_iter().zip(converted).collect())
 }

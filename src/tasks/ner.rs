@@ -171,6 +171,11 @@ impl<B: Backend> Tagger<B> {
         &self.info
     }
 
+    /// The engine's name.
+    pub fn engine(&self) -> &'static str {
+        self.backend.name()
+    }
+
     /// Cuts a note into windows; nothing is computed yet.
     ///
     /// # Errors
@@ -241,7 +246,7 @@ impl<B: Backend> Tagger<B> {
             max_length: self.max_length,
             stride: self.stride,
         };
-        let (backend, model) = (self.backend.name(), self.info.clone());
+        let (backend, model) = (self.engine(), self.info.clone());
         Ok(Tagging { entities, coverage, backend, model, options: job.options })
     }
 

@@ -4,6 +4,7 @@
 //! are marked in the text, and the model reads the pair with as much around it as fits. A pair that does not fit, or
 //! that cannot be marked, is counted in the result and never dropped in silence.
 
+pub mod given;
 mod pairs;
 
 use std::fmt;

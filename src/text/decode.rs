@@ -8,12 +8,15 @@
 
 use std::ops::Range;
 
+use serde::Deserialize;
+
 use super::Encoding;
 use super::labels::{Labels, Tag};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How pieces become entities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Aggregation {
     /// Every piece that is not `O` is a span.
     None,

@@ -83,6 +83,18 @@ pub fn to_bytes(text: &str, offsets: &[usize], unit: OffsetUnit) -> Result<Vec<u
     Ok(converted)
 }
 
+/// What `convert`, which is one of the above, makes of offsets in any order.
+///
+/// # Errors
+/// As `convert`.
+pub fn unordered(offsets: &[usize], convert: impl FnOnce(&[usize]) -> Result<Vec<usize>>) -> Result<Vec<usize>> {
+    let mut ascending = offsets.to_vec();
+    ascending.sort_unstable();
+    let converted = convert(&ascending)?;
+    let place = |offset| converted[ascending.partition_point(|other| other < offset)];
+    Ok(offsets.iter().map(place).collect())
+}
+
 fn misplaced(offset: usize, before: usize, length: usize) -> Error {
     let message = format!("offset {offset}: expected the border of a character from {before} to {length}");
     Error::new(ErrorKind::Input, message)
@@ -125,6 +137,14 @@ mod tests {
             assert_eq!(to_bytes(text, &there, unit).unwrap(), twice, "{text:?} {unit:?}");
             assert_eq!(there.last().copied(), Some(unit.length(text)), "{text:?} {unit:?}");
         }
+    }
+
+    #[test]
+    fn the_order_of_the_caller_is_kept() {
+        let text = "a°🤒b";
+        let bytes = unordered(&[5, 0, 4, 1, 4], |offsets| to_bytes(text, offsets, OffsetUnit::Utf16)).unwrap();
+        assert_eq!(bytes, [8, 0, 7, 1, 7]);
+        assert_eq!(unordered(&bytes, |bytes| from_bytes(text, bytes, OffsetUnit::Utf16)).unwrap(), [5, 0, 4, 1, 4]);
     }
 
     #[test]

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail};
-use clinlite::ErrorKind;
 use clinlite::tasks::ner::{TagOptions, Tagger};
 use clinlite::tasks::relation::Entity;
+use clinlite::tasks::relation::given::{Given, in_bytes};
 use clinlite::text::OffsetUnit;
-use clinlite::text::offsets::to_bytes;
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -23,14 +22,6 @@ use crate::{files, inputs, pool};
 pub(super) struct Noted {
     pub(super) text: String,
     pub(super) entities: Option<Vec<Given>>,
-}
-
-/// An entity as others write it.
-#[derive(Clone, Deserialize)]
-pub(super) struct Given {
-    start: usize,
-    end: usize,
-    label: String,
 }
 
 /// Where the entities of a note come from.
@@ -104,23 +95,4 @@ fn load<B: Shared>(engine: fn() -> B, place: Option<PathBuf>) -> Result<impl FnO
     let folder = files::read_folder(&place)?;
     let tagger = Tagger::load(engine(), &folder).with_context(|| format!("tagger: {}", place.display()))?;
     Ok(move || Box::new(Tag { tagger, options: TagOptions::default(), unit: OffsetUnit::Utf8 }))
-}
-
-/// Entities at their bytes.
-///
-/// # Errors
-/// An entity that does not lie in the text, by its number.
-pub(super) fn in_bytes(text: &str, given: &[Given], unit: OffsetUnit) -> clinlite::Result<Vec<Entity>> {
-    let mut borders: Vec<usize> = given.iter().flat_map(|entity| [entity.start, entity.end]).collect();
-    borders.sort_unstable();
-    borders.dedup();
-    let bytes = to_bytes(text, &borders, unit)?;
-    let place = |border: usize| borders.binary_search(&border).ok().and_then(|at| bytes.get(at).copied());
-    let entity = |(i, given): (usize, &Given)| {
-        let missing = || clinlite::Error::new(ErrorKind::Input, format!("entity {} has no place", i + 1));
-        let start = place(given.start).ok_or_else(missing)?;
-        let end = place(given.end).ok_or_else(missing)?;
-        Ok(Entity { start, end, label: given.label.clone() })
-    };
-    given.iter().enumerate().map(entity).collect()
 }

@@ -1,0 +1,70 @@
+//! Entities of a note.
+
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+
+use super::job::{Job, Question, ready};
+use super::{Files, about, choice, json};
+use crate::backend::simd::SimdBackend;
+use crate::error::Result;
+use crate::export;
+use crate::tasks::ner;
+use crate::text::offsets::OffsetUnit;
+
+/// A tagger on the `simd` engine.
+#[wasm_bindgen]
+pub struct Tagger(Rc<ner::Tagger<SimdBackend>>);
+
+#[wasm_bindgen]
+impl Tagger {
+    /// Verifies the files against their manifest and loads the model.
+    ///
+    /// # Errors
+    /// As [`ner::Tagger::load`].
+    pub fn load(files: Files) -> Result<Tagger, JsValue> {
+        Ok(Self(Rc::new(ner::Tagger::load(SimdBackend::new(), &files.folder()?)?)))
+    }
+
+    /// Engine and model as JSON.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON.
+    pub fn about(&self) -> Result<String, JsValue> {
+        Ok(about(self.0.engine(), export::json::Model::new(self.0.model()))?)
+    }
+
+    /// Cuts a note into windows. `aggregation` is `none`, `simple`, `first`, `average` or `max`; without it, the default.
+    ///
+    /// # Errors
+    /// An aggregation of another name.
+    pub fn start(&self, note: String, aggregation: Option<String>) -> Result<Job, JsValue> {
+        let mut options = ner::TagOptions::default();
+        if let Some(aggregation) = choice("aggregation", aggregation)? {
+            options.aggregation = aggregation;
+        }
+        let job = self.0.start(&note, options)?;
+        Ok(Job::new(Note { tagger: Rc::clone(&self.0), note, job }))
+    }
+}
+
+struct Note {
+    tagger: Rc<ner::Tagger<SimdBackend>>,
+    note: String,
+    job: ner::Job,
+}
+
+impl Question for Note {
+    fn progress(&self) -> (usize, usize) {
+        self.job.progress()
+    }
+
+    fn step(&mut self) -> Result<()> {
+        ready(self.tagger.step(&mut self.job))
+    }
+
+    fn finish(self: Box<Self>) -> Result<String> {
+        let tagging = self.tagger.finish(self.job)?;
+        json(&export::json::document(&tagging, &self.note, OffsetUnit::Utf16)?)
+    }
+}

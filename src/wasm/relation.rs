@@ -1,0 +1,81 @@
+//! Relations between the entities of a note.
+
+use std::rc::Rc;
+
+use wasm_bindgen::prelude::*;
+
+use super::job::{Job, Question, ready};
+use super::{Files, about, choice, json};
+use crate::backend::simd::SimdBackend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::{Model, relations};
+use crate::tasks::relation::given::{Given, in_bytes};
+use crate::tasks::relation::{self, RelationOptions};
+use crate::text::offsets::OffsetUnit;
+
+/// A relation model on the `simd` engine.
+#[wasm_bindgen]
+pub struct Extractor(Rc<relation::Extractor<SimdBackend>>);
+
+#[wasm_bindgen]
+impl Extractor {
+    /// Verifies the files against their manifest and loads the model. `markers` is `typed` or `replaced`, for a folder
+    /// that does not say it.
+    ///
+    /// # Errors
+    /// As [`relation::Extractor::load`]; markers of another name.
+    pub fn load(files: Files, markers: Option<String>) -> Result<Extractor, JsValue> {
+        let markers = choice("markers", markers)?;
+        Ok(Self(Rc::new(relation::Extractor::load(SimdBackend::new(), &files.folder()?, markers)?)))
+    }
+
+    /// Engine and model as JSON.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON.
+    pub fn about(&self) -> Result<String, JsValue> {
+        let sequences = self.0.sequences();
+        Ok(about(sequences.engine(), Model::new(sequences.model()))?)
+    }
+
+    /// Marks the pairs of `entities`, which are JSON: objects of `start`, `end` (UTF-16 units) and `label`.
+    ///
+    /// # Errors
+    /// Entities of another form, or that do not lie in the note.
+    pub fn start(
+        &self,
+        note: String,
+        entities: &str,
+        none: bool,
+        max_pieces: Option<usize>,
+        max_lines: Option<usize>,
+    ) -> Result<Job, JsValue> {
+        // What the parser says may quote what it read.
+        let given: Vec<Given> = serde_json::from_slice(entities.as_bytes())
+            .map_err(|_| Error::new(ErrorKind::Input, "entities: expected objects of start, end and label"))?;
+        let entities = in_bytes(&note, &given, OffsetUnit::Utf16)?;
+        let job = self.0.start(&note, entities, RelationOptions { none, max_pieces, max_lines })?;
+        Ok(Job::new(Pairs { extractor: Rc::clone(&self.0), note, job }))
+    }
+}
+
+struct Pairs {
+    extractor: Rc<relation::Extractor<SimdBackend>>,
+    note: String,
+    job: relation::Job,
+}
+
+impl Question for Pairs {
+    fn progress(&self) -> (usize, usize) {
+        self.job.progress()
+    }
+
+    fn step(&mut self) -> Result<()> {
+        ready(self.extractor.step(&mut self.job))
+    }
+
+    fn finish(self: Box<Self>) -> Result<String> {
+        let extraction = self.extractor.finish(self.job)?;
+        json(&relations::document(&extraction, &self.note, OffsetUnit::Utf16)?)
+    }
+}
