@@ -13,6 +13,8 @@ use crate::error::Result;
 pub mod adamw;
 #[cfg(feature = "candle")]
 pub mod candle;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 #[cfg(all(test, feature = "candle"))]
 mod operations;
 #[cfg(feature = "candle")]

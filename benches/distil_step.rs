@@ -1,0 +1,144 @@
+//! One step of TinyClinicalBERT's distillation: `cargo bench --bench distil_step`, or on an NVIDIA device
+//! `cargo bench --features cuda --bench distil_step -- --device cuda --sequences 512`.
+//!
+//! A student of 4 layers, 312 wide, learns from a BERT-base what its attention maps, its hidden states and its words at
+//! 15 % masked places are: teacher forward, student forward, losses, backward, AdamW. Random weights, random words, dropout of
+//! 0.1 in the student. `distil_step.py` does the same in PyTorch.
+
+use std::time::Instant;
+
+use clinlite::backend::adamw::Settings;
+use clinlite::backend::candle::CandleBackend;
+use clinlite::backend::candle::kernels::random::Stream;
+use clinlite::backend::training::Training;
+use clinlite::models::{Batch, Config, MaskedLm};
+use clinlite::train::distil::{LayerLoss, Measure, Objective, Pair, Teacher, draw_missing};
+use clinlite::weights::{Names, Weights};
+use clinlite::{Error, ErrorKind, Result};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const VOCABULARY: usize = 28_996;
+/// Layers, width, width of the feed-forward network.
+const TEACHER: [usize; 3] = [12, 768, 3072];
+const STUDENT: [usize; 3] = [4, 312, 1200];
+const HEADS: usize = 12;
+
+/// What the command line asks for.
+struct Work {
+    device: String,
+    sequences: usize,
+    length: usize,
+    steps: u64,
+}
+
+fn main() -> Result<()> {
+    let work = Work {
+        device: option("--device").unwrap_or_else(|| "cpu".into()),
+        sequences: number("--sequences", 4),
+        length: number("--length", 128),
+        steps: number("--steps", 10) as u64,
+    };
+    match work.device.as_str() {
+        "cpu" => run(&work, CandleBackend::training(1), CandleBackend::inference(candle_core::Device::Cpu), || Ok(())),
+        #[cfg(feature = "cuda")]
+        "cuda" | "cuda-f32" => {
+            use clinlite::backend::cuda::{CudaBackend, Device, Precision};
+            let precision = if work.device == "cuda" { Precision::Bf16 } else { Precision::F32 };
+            let device = Device::open(0, precision)?;
+            println!("{}, {precision:?}", device.name()?);
+            run(&work, CudaBackend::training(&device, 1)?, CudaBackend::inference(&device)?, || device.wait())?;
+            let (free, all) = device.memory()?;
+            println!("{:.1} GiB of device memory held at the end", (all - free) as f64 / f64::from(1 << 30));
+            Ok(())
+        }
+        other => Err(Error::new(ErrorKind::Input, format!("--device {other}: not in this build"))),
+    }
+}
+
+fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Result<()>) -> Result<()> {
+    let teacher = Teacher { model: model(&teacher, TEACHER)?, engine: teacher, width: TEACHER[1] };
+    let student = model(&engine, STUDENT)?;
+    let pair = Pair::new(engine, student, STUDENT[1], Some(teacher), objective(), 1)?;
+    let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4, clip: 1.0, ema: 0.0 };
+    pair.engine.restart(false)?;
+    let (batch, rows, labels) = material(work);
+    let step = |at: u64| {
+        pair.learn([at, 0], &batch, &rows, &labels, 1.0)?;
+        pair.engine.update(&settings, at + 1, &|_| 5e-4)
+    };
+    (0..3).try_for_each(step)?;
+    wait()?;
+    let mut seconds = Vec::new();
+    let whole = Instant::now();
+    for at in 3..3 + work.steps {
+        let begun = Instant::now();
+        step(at)?;
+        seconds.push(begun.elapsed().as_secs_f64());
+    }
+    wait()?;
+    let mean = whole.elapsed().as_secs_f64() / work.steps as f64;
+    seconds.sort_by(f64::total_cmp);
+    let tokens = (work.sequences * work.length) as f64;
+    let flop = tokens * flop_per_token(work.length, rows.len() as f64 / tokens);
+    println!("{} sequences of {}, {} masked", work.sequences, work.length, rows.len());
+    println!("{:.1} ms a step ({:.1} ms until the step is handed over)", 1e3 * mean, 1e3 * seconds[seconds.len() / 2]);
+    println!("{:.0} tokens/s, {:.1} TFLOP/s of the least that has to be done", tokens / mean, flop / mean / 1e12);
+    let report = pair.engine.report()?;
+    println!("losses {:?}, norm of the gradients {:.3}", report.losses, report.gradient_norm);
+    Ok(())
+}
+
+/// Two FLOP a multiply-add: the teacher forward, the student forward and twice that back, both heads at the masks.
+fn flop_per_token(length: usize, masked: f64) -> f64 {
+    let body = |[layers, d, f]: [usize; 3]| (layers * (2 * (4 * d * d + 2 * d * f) + 4 * length * d)) as f64;
+    let head = |[_, d, _]: [usize; 3]| masked * (2 * (d * d + d * VOCABULARY)) as f64;
+    let projected = (5 * 2 * STUDENT[1] * TEACHER[1]) as f64;
+    body(TEACHER) + head(TEACHER) + 3.0 * (body(STUDENT) + head(STUDENT) + projected)
+}
+
+fn model<B: Training>(engine: &B, [layers, d, f]: [usize; 3]) -> Result<MaskedLm<B>> {
+    let config = serde_json::json!({
+        "vocab_size": VOCABULARY, "hidden_size": d, "num_hidden_layers": layers, "num_attention_heads": HEADS,
+        "intermediate_size": f, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
+    });
+    let config = Config::new("bert", &config)?;
+    let mut weights = Weights::from_files([], Names::Bert)?;
+    draw_missing(&mut weights, &config, true, 1)?;
+    MaskedLm::load(engine, &weights.root(), &config, true)
+}
+
+/// TinyClinicalBERT's.
+fn objective() -> Objective {
+    let layers = |n: usize, of: fn(usize) -> usize| (0..n).map(|l| [l, of(l)]).collect();
+    let squares = |layers, projector| Some(LayerLoss { measure: Measure::Squares, weight: 1.0, layers, projector });
+    Objective {
+        soft_cross_entropy: 1.0,
+        hidden: squares(layers(5, |l| 3 * l), true),
+        attention: squares(layers(4, |l| 3 * l + 2), false),
+        ..Objective::default()
+    }
+}
+
+/// Random words; of each sequence 15 % of the rows are masked.
+fn material(work: &Work) -> (Batch, Vec<u32>, Vec<u32>) {
+    let rows = work.sequences * work.length;
+    let stream = Stream::new(1, 0, 0);
+    let ids: Vec<u32> = (0..rows as u32).map(|i| stream.below(i, VOCABULARY) as u32).collect();
+    let masked = (work.length as f64 * 0.15).round() as usize;
+    let of = |sequence: usize| (0..masked).map(move |i| (sequence * work.length + i * work.length / masked) as u32);
+    let places: Vec<u32> = (0..work.sequences).flat_map(of).collect();
+    let labels = places.iter().map(|&row| ids[row as usize]).collect();
+    (Batch::new(ids.chunks(work.length)), places, labels)
+}
+
+/// The value after a name on the command line.
+fn option(name: &str) -> Option<String> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name);
+    arguments.nth(1)
+}
+
+fn number(name: &str, otherwise: usize) -> usize {
+    option(name).and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}

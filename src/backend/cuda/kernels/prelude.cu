@@ -1,0 +1,76 @@
+// What every kernel begins with. Compiled at run time, once for float and once (-DBF16) for bfloat16 activations; no
+// header is needed. Sums are taken in float, in an order that does not depend on timing.
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+
+#ifdef BF16
+struct T {
+    unsigned short bits;
+};
+__device__ __forceinline__ float wide(T x) { return __uint_as_float((u32)x.bits << 16); }
+__device__ __forceinline__ T narrow(float x) {
+    T y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+}
+#else
+typedef float T;
+__device__ __forceinline__ float wide(T x) { return x; }
+__device__ __forceinline__ T narrow(float x) { return x; }
+#endif
+
+// V neighbouring activations, read and written in one access; pointers are multiples of its size.
+template <int V>
+struct alignas(V * sizeof(T)) Pack {
+    T x[V];
+};
+
+template <int V>
+__device__ __forceinline__ Pack<V> load(const T* at) {
+    return *reinterpret_cast<const Pack<V>*>(at);
+}
+
+template <int V>
+__device__ __forceinline__ void store(T* at, Pack<V> pack) {
+    *reinterpret_cast<Pack<V>*>(at) = pack;
+}
+
+__device__ __forceinline__ float warp_sum(float x) {
+    for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
+    return x;
+}
+
+__device__ __forceinline__ float warp_max(float x) {
+    for (int step = 16; step > 0; step >>= 1) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
+    return x;
+}
+
+// The sum over a block of at most 1,024 threads, the same in all of them.
+__device__ __forceinline__ float block_sum(float x) {
+    __shared__ float parts[32];
+    __syncthreads();  // the sum before has been read
+    x = warp_sum(x);
+    if ((threadIdx.x & 31) == 0) parts[threadIdx.x >> 5] = x;
+    __syncthreads();
+    int warps = (blockDim.x + 31) >> 5;
+    float sum = 0.f;
+    for (int warp = 0; warp < warps; warp++) sum += parts[warp];
+    return sum;
+}
+
+__device__ __forceinline__ u64 thread_index() { return (u64)blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ u64 thread_count() { return (u64)gridDim.x * blockDim.x; }
+
+// An entry point for each width of an access: name_1, name_2, name_8 (name_4 in float).
+#ifdef BF16
+#define WIDEST 8
+#else
+#define WIDEST 4
+#endif
+#define WIDTHS(name, parameters, arguments)                                            \
+    extern "C" __global__ void name##_1 parameters { name<1> arguments; }              \
+    extern "C" __global__ void name##_2 parameters { name<2> arguments; }              \
+    extern "C" __global__ void name##_wide parameters { name<WIDEST> arguments; }

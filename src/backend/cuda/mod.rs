@@ -1,0 +1,213 @@
+//! CUDA: the engine of training on NVIDIA devices.
+//!
+//! Activations and the weights in products are bfloat16, or `f32` for comparison; weights that learn, their gradients and
+//! moments are `f32`. Products are cuBLAS's; everything between them is a kernel of our own in `kernels/*.cu`, compiled when a
+//! device is opened. Nothing waits for the device but [`Backend::to_host`] and the reading half of [`Training`].
+//!
+//! Every operation is judged by the CPU kernels of [`super::candle`], number by number, in `tests.rs`.
+
+mod attention;
+mod device;
+mod gradients;
+mod loss;
+mod operations;
+mod parameter;
+mod runs;
+mod tensor;
+#[cfg(test)]
+mod tests;
+mod training;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::attention::Source;
+pub use self::device::{Device, Precision};
+use self::gradients::{Backward, Gradients};
+pub use self::parameter::Parameter;
+pub use self::tensor::Tensor;
+use self::training::{Losses, Optimizer};
+use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
+use super::tape::Tape;
+use super::training::Kind;
+use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
+use crate::error::Result;
+
+/// The engine over one device.
+pub struct CudaBackend {
+    device: Arc<Device>,
+    /// Weights are kept by name and get gradients.
+    trainable: bool,
+    /// Now: dropout is active, and operations are recorded.
+    training: AtomicBool,
+    seed: u64,
+    step: AtomicU64,
+    site: AtomicU64,
+    parameters: Mutex<BTreeMap<String, Arc<Parameter>>>,
+    tape: Mutex<Tape<Gradients>>,
+    /// What losses have added so far.
+    seeds: Mutex<Gradients>,
+    watched: Mutex<Watched>,
+    losses: Mutex<Losses>,
+    optimizer: Mutex<Option<Optimizer>>,
+}
+
+/// Sites that somebody asked for, and what was last shown there.
+#[derive(Default)]
+struct Watched {
+    sites: BTreeSet<Site>,
+    seen: BTreeMap<Site, Tensor>,
+    /// Attention worked out for its map, and the map: it is about to be asked for itself.
+    attention: Option<(attention::State, u64)>,
+}
+
+impl CudaBackend {
+    /// For answers only: no names kept, no gradients, no dropout.
+    ///
+    /// # Errors
+    /// Memory.
+    pub fn inference(device: &Arc<Device>) -> Result<Self> {
+        Self::new(device, false, 0)
+    }
+
+    /// For training. The seed decides what dropout drops.
+    ///
+    /// # Errors
+    /// Memory.
+    pub fn training(device: &Arc<Device>, seed: u64) -> Result<Self> {
+        Self::new(device, true, seed)
+    }
+
+    fn new(device: &Arc<Device>, trainable: bool, seed: u64) -> Result<Self> {
+        Ok(Self {
+            device: Arc::clone(device),
+            trainable,
+            training: AtomicBool::new(false),
+            seed,
+            step: AtomicU64::new(0),
+            site: AtomicU64::new(0),
+            parameters: Mutex::default(),
+            tape: Mutex::default(),
+            seeds: Mutex::new(Gradients::new(Arc::clone(device))),
+            watched: Mutex::default(),
+            losses: Mutex::new(Losses::new(device)?),
+            optimizer: Mutex::default(),
+        })
+    }
+
+    fn parameter(&self, kind: Kind, parts: &[Stored]) -> Result<Arc<Parameter>> {
+        let parameter = Arc::new(Parameter::new(&self.device, kind, parts, self.trainable)?);
+        if self.trainable {
+            let name = parameter.name().to_owned();
+            // A weight that two places share (a tied decoder) is one parameter.
+            return Ok(lock(&self.parameters).entry(name).or_insert(parameter).clone());
+        }
+        Ok(parameter)
+    }
+
+    fn recording(&self) -> bool {
+        self.trainable && self.training.load(Ordering::Relaxed)
+    }
+
+    fn record(&self, output: &Tensor, backward: Backward) {
+        lock(&self.tape).record(output.id(), backward);
+    }
+}
+
+impl Backend for CudaBackend {
+    type Tensor = Tensor;
+    type Matrix = Arc<Parameter>;
+    type Table = Arc<Parameter>;
+    type Vector = Arc<Parameter>;
+
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn table(&self, stored: Stored) -> Result<Self::Table> {
+        self.parameter(Kind::Table, &[stored])
+    }
+
+    fn matrix(&self, parts: &[Stored]) -> Result<Self::Matrix> {
+        self.parameter(Kind::Matrix, parts)
+    }
+
+    fn vector(&self, parts: &[Stored]) -> Result<Self::Vector> {
+        self.parameter(Kind::Vector, parts)
+    }
+
+    fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Tensor> {
+        check_embed(sources.iter().map(|(table, ids)| (&table.layout, *ids)))?;
+        self.run_embed(sources)
+    }
+
+    fn linear(&self, x: &Tensor, layer: &Linear<Self>, act: Activation) -> Result<Tensor> {
+        let layout = &layer.weight.layout;
+        check_columns([x.rows, x.columns], layout.columns, layout.name())?;
+        self.run_linear(&self.packed(x)?, layer, act)
+    }
+
+    fn add_norm(&self, x: &Tensor, residual: Option<&Tensor>, layer: &Norm<Self>) -> Result<Tensor> {
+        check_columns([x.rows, x.columns], layer.weight.layout.len(), layer.weight.name())?;
+        check_residual([x.rows, x.columns], residual.map(|residual| [residual.rows, residual.columns]))?;
+        let residual = residual.map(|residual| self.packed(residual)).transpose()?;
+        self.run_add_norm(&self.packed(x)?, residual.as_ref(), layer)
+    }
+
+    fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+        let source = Source::new(self, qkv)?;
+        self.run_attention(source, heads, lengths)
+    }
+
+    fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        check_residual([x.rows, x.columns], Some([y.rows, y.columns]))?;
+        self.run_add(x, y)
+    }
+
+    fn rows(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {
+        check_rows(x.rows, rows)?;
+        self.run_rows(&self.packed(x)?, rows)
+    }
+
+    fn columns(&self, x: &Tensor, columns: Range<usize>) -> Result<Tensor> {
+        check_range(x.columns, &columns)?;
+        self.run_columns(&self.packed(x)?, columns)
+    }
+
+    fn trigram(&self, x: &Tensor, lengths: &Lengths) -> Result<Tensor> {
+        check_trigram(x.rows, lengths)?;
+        self.run_trigram(&self.packed(x)?, lengths)
+    }
+
+    fn dropout(&self, x: Tensor, p: f32) -> Result<Tensor> {
+        if !self.training.load(Ordering::Relaxed) || p <= 0.0 {
+            return Ok(x);
+        }
+        self.run_dropout(&self.packed(&x)?, p)
+    }
+
+    fn observe(&self, at: Site, x: &Tensor) {
+        let watched = &mut *lock(&self.watched);
+        if watched.sites.contains(&at) {
+            watched.seen.insert(at, x.clone());
+        }
+    }
+
+    fn observe_attention(&self, layer: usize, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<()> {
+        let at = Site::AttentionMap(layer);
+        if lock(&self.watched).sites.contains(&at) {
+            self.observe(at, &self.run_attention_map(Source::new(self, qkv)?, heads, lengths)?);
+        }
+        Ok(())
+    }
+
+    async fn to_host(&self, x: &Tensor) -> Result<Vec<f32>> {
+        x.to_host(&self.device)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

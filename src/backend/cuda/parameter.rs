@@ -1,0 +1,53 @@
+//! One weight on the device.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::device::{Buffer, Device, Precision};
+use crate::backend::Stored;
+use crate::backend::training::{Kind, Layout};
+use crate::error::Result;
+
+/// A named weight.
+pub struct Parameter {
+    pub(super) layout: Layout,
+    /// In `f32`; of a matrix or table that does not learn only where that is what products read.
+    pub(super) value: Option<Buffer>,
+    /// What products read, where that is not `value`.
+    pub(super) shadow: Option<Buffer>,
+    /// In `f32`; nothing for a weight that does not learn.
+    pub(super) gradient: Option<Buffer>,
+    moments: Mutex<Option<Moments>>,
+}
+
+/// What the optimizer remembers of a weight, in `f32`.
+pub(super) struct Moments {
+    pub(super) first: Buffer,
+    pub(super) second: Buffer,
+    pub(super) average: Option<Buffer>,
+}
+
+impl Parameter {
+    pub(super) fn new(device: &Device, kind: Kind, stored: &[Stored], learns: bool) -> Result<Self> {
+        let layout = Layout::new(kind, stored)?;
+        let data: Vec<f32> = stored.iter().flat_map(Stored::to_f32).collect();
+        let narrow = kind != Kind::Vector && device.precision() == Precision::Bf16;
+        let value = (learns || !narrow).then(|| device.upload(&data)).transpose()?;
+        let shadow = narrow.then(|| device.narrowed(&data)).transpose()?;
+        let gradient = learns.then(|| device.zeros(data.len() * 4)).transpose()?;
+        Ok(Self { layout, value, shadow, gradient, moments: Mutex::default() })
+    }
+
+    /// Where products and look-ups read it; for a vector its floats.
+    pub(super) fn at(&self) -> u64 {
+        let buffer = self.shadow.as_ref().or(self.value.as_ref());
+        buffer.map_or(0, Buffer::at)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.layout.name()
+    }
+
+    pub(super) fn moments(&self) -> MutexGuard<'_, Option<Moments>> {
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
