@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 pub mod checkpoint;
+pub mod corpus;
 pub mod evaluate;
 pub mod examples;
 pub mod finetune;
