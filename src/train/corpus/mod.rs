@@ -11,5 +11,10 @@
 //! is kept in a checkpoint either: which blocks a step sees and which of their pieces are masked are functions of the
 //! run's seed and the step.
 
+pub mod blocks;
 mod hash;
 pub mod notes;
+pub mod vocabulary;
+
+pub use blocks::{Block, Corpus};
+pub use vocabulary::Vocabulary;
