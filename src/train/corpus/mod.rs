@@ -14,7 +14,9 @@
 pub mod blocks;
 mod hash;
 pub mod notes;
+pub mod sampler;
 pub mod vocabulary;
 
 pub use blocks::{Block, Corpus};
+pub use sampler::Sampler;
 pub use vocabulary::Vocabulary;
