@@ -13,10 +13,12 @@
 
 pub mod blocks;
 mod hash;
+pub mod masking;
 pub mod notes;
 pub mod sampler;
 pub mod vocabulary;
 
 pub use blocks::{Block, Corpus};
+pub use masking::{MaskedBatch, Masking};
 pub use sampler::Sampler;
 pub use vocabulary::Vocabulary;
