@@ -3,6 +3,7 @@
 //! One file a subcommand, each with `Arguments` and `run`. Results go to standard output, everything else to standard
 //! error; an error is one line that names the place and never holds note text.
 
+mod blocks;
 mod classify;
 mod eval;
 mod export;
@@ -70,6 +71,8 @@ enum Command {
     Prune(prune::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
     Pack(pack::Arguments),
+    /// Make blocks of tokens from raw notes, to train a masked language model on
+    Blocks(blocks::Arguments),
     /// Fine-tune a tagger by a recipe
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(arguments),
         Command::Prune(arguments) => prune::run(arguments),
         Command::Pack(arguments) => pack::run(arguments),
+        Command::Blocks(arguments) => blocks::run(arguments),
         Command::Finetune(arguments) => finetune::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Export(arguments) => export::run(arguments),
