@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+pub use self::parquet::panic_is_contained;
 use super::hash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::readers::csv::Cells;

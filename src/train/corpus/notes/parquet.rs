@@ -1,14 +1,19 @@
 //! A value of a column a note: Apache Parquet, <https://parquet.apache.org/docs/file-format>.
 //!
-//! Only the pages of the one column are read, one after the other.
+//! Only the pages of the one column are read, one after the other. The crate that decodes them asserts what a damaged
+//! file does not keep, so a panic in it is caught and becomes an error of the file.
 
+use std::cell::Cell;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::vec;
 
 use parquet::basic::{Compression, Type};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
+use parquet::errors::Result as Decoded;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
 
@@ -45,11 +50,12 @@ struct Column {
 impl Column {
     fn open(file: File, key: &str) -> Result<Self> {
         let length = file.metadata().map_or(0, |metadata| metadata.len());
-        // What the reader says of a file is not repeated: it may quote a value.
-        let file = SerializedFileReader::new(file).map_err(|_| data("damaged, or not a Parquet file"))?;
-        let metadata = file.metadata().file_metadata();
-        let (column, optional) = find(metadata.schema_descr(), key)?;
-        let bytes = length / u64::try_from(metadata.num_rows()).unwrap_or(0).max(1);
+        let file = contained(|| SerializedFileReader::new(file));
+        let file = file.ok_or_else(|| data("damaged, or not a Parquet file"))?;
+        let metadata = file.metadata();
+        let (column, optional) = find(metadata.file_metadata().schema_descr(), key)?;
+        check_compression(metadata, column)?;
+        let bytes = length / u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0).max(1);
         Ok(Self { file, column, optional, group: 0, open: None, decoded: Vec::new().into_iter(), bytes })
     }
 
@@ -64,8 +70,8 @@ impl Column {
                 continue;
             };
             let (mut levels, mut values) = (Vec::new(), Vec::new());
-            let read = reader.read_records(ROWS, Some(&mut levels), None, &mut values);
-            let (rows, ..) = read.map_err(|_| data("damaged, or encoded in a form that is not read"))?;
+            let read = contained(|| reader.read_records(ROWS, Some(&mut levels), None, &mut values));
+            let (rows, ..) = read.ok_or_else(|| data("damaged, or encoded in a form that is not read"))?;
             if rows == 0 {
                 self.open = None;
             } else if self.optional {
@@ -78,17 +84,9 @@ impl Column {
     }
 
     fn next_group(&mut self) -> Result<ColumnReader> {
-        let damaged = |_| data("damaged");
-        let group = self.file.get_row_group(self.group).map_err(damaged)?;
-        match group.metadata().column(self.column).compression() {
-            Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) => {}
-            other => {
-                let message = format!("compressed with {other}, expected SNAPPY, ZSTD or nothing");
-                return Err(Error::new(ErrorKind::Unsupported, message));
-            }
-        }
+        let reader = contained(|| self.file.get_row_group(self.group)?.get_column_reader(self.column));
         self.group += 1;
-        group.get_column_reader(self.column).map_err(damaged)
+        reader.ok_or_else(|| data("damaged"))
     }
 
     fn note(&self, value: Option<ByteArray>) -> Result<Note> {
@@ -126,4 +124,36 @@ fn find(schema: &SchemaDescriptor, key: &str) -> Result<(usize, bool)> {
         return Err(data(format!("the column {key:?} holds no strings")));
     }
     Ok((column, found.max_def_level() > 0))
+}
+
+/// The codecs that this build has.
+fn check_compression(metadata: &ParquetMetaData, column: usize) -> Result<()> {
+    let found = metadata.row_groups().iter().filter_map(|group| group.columns().get(column)).map(|c| c.compression());
+    let known = |codec| matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_));
+    match found.into_iter().find(|&codec| !known(codec)) {
+        Some(codec) => {
+            let name = codec.to_string();
+            let name = name.split('(').next().unwrap_or_default(); // without the level, which no file states
+            let message = format!("compressed with {name}, expected SNAPPY, ZSTD or nothing");
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
+        None => Ok(()),
+    }
+}
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a call into the crate gives. What it says of a file, as an error or a panic, is not repeated: it may quote a note.
+fn contained<T>(call: impl FnOnce() -> Decoded<T>) -> Option<T> {
+    CONTAINED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(call)); // after a failure nothing is asked of the reader again
+    CONTAINED.set(false);
+    result.ok()?.ok()
+}
+
+/// Whether a panic of this thread is on its way to become an error of a file. A panic hook should then say nothing.
+pub fn panic_is_contained() -> bool {
+    CONTAINED.get()
 }
