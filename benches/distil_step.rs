@@ -12,7 +12,8 @@ use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::candle::kernels::random::Stream;
 use clinlite::backend::training::Training;
 use clinlite::models::{Batch, Config, MaskedLm};
-use clinlite::train::distil::{LayerLoss, Measure, Objective, Pair, Teacher, draw_missing};
+use clinlite::train::corpus::MaskedBatch;
+use clinlite::train::distil::{LayerLoss, Measure, Objective, Pair, Share, Teacher, draw_missing};
 use clinlite::weights::{Names, Weights};
 use clinlite::{Error, ErrorKind, Result};
 
@@ -63,9 +64,9 @@ fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Resul
     let pair = Pair::new(engine, student, STUDENT[1], Some(teacher), objective(), 1)?;
     let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4, clip: 1.0, ema: 0.0 };
     pair.engine.restart(false)?;
-    let (batch, rows, labels) = material(work);
+    let batch = material(work);
     let step = |at: u64| {
-        pair.learn([at, 0], &batch, &rows, &labels, 1.0)?;
+        pair.learn(at, 0, &batch, Share::WHOLE)?;
         pair.engine.update(&settings, at + 1, &|_| 5e-4)
     };
     (0..3).try_for_each(step)?;
@@ -81,8 +82,8 @@ fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Resul
     let mean = whole.elapsed().as_secs_f64() / work.steps as f64;
     seconds.sort_by(f64::total_cmp);
     let tokens = (work.sequences * work.length) as f64;
-    let flop = tokens * flop_per_token(work.length, rows.len() as f64 / tokens);
-    println!("{} sequences of {}, {} masked", work.sequences, work.length, rows.len());
+    let flop = tokens * flop_per_token(work.length, batch.rows.len() as f64 / tokens);
+    println!("{} sequences of {}, {} masked", work.sequences, work.length, batch.rows.len());
     println!("{:.1} ms a step ({:.1} ms until the step is handed over)", 1e3 * mean, 1e3 * seconds[seconds.len() / 2]);
     println!("{:.0} tokens/s, {:.1} TFLOP/s of the least that has to be done", tokens / mean, flop / mean / 1e12);
     let report = pair.engine.report()?;
@@ -122,15 +123,15 @@ fn objective() -> Objective {
 }
 
 /// Random words; of each sequence 15 % of the rows are masked.
-fn material(work: &Work) -> (Batch, Vec<u32>, Vec<u32>) {
-    let rows = work.sequences * work.length;
+fn material(work: &Work) -> MaskedBatch {
+    let count = work.sequences * work.length;
     let stream = Stream::new(1, 0, 0);
-    let ids: Vec<u32> = (0..rows as u32).map(|i| stream.below(i, VOCABULARY) as u32).collect();
+    let ids: Vec<u32> = (0..count as u32).map(|i| stream.below(i, VOCABULARY) as u32).collect();
     let masked = (work.length as f64 * 0.15).round() as usize;
     let of = |sequence: usize| (0..masked).map(move |i| (sequence * work.length + i * work.length / masked) as u32);
-    let places: Vec<u32> = (0..work.sequences).flat_map(of).collect();
-    let labels = places.iter().map(|&row| ids[row as usize]).collect();
-    (Batch::new(ids.chunks(work.length)), places, labels)
+    let rows: Vec<u32> = (0..work.sequences).flat_map(of).collect();
+    let labels = rows.iter().map(|&row| ids[row as usize]).collect();
+    MaskedBatch { input: Batch::new(ids.chunks(work.length)), rows, labels }
 }
 
 /// The value after a name on the command line.

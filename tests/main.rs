@@ -8,6 +8,7 @@ mod backends;
 mod cli;
 mod cli_tasks;
 mod corpus;
+mod distillation;
 mod eval;
 mod metrics;
 mod parity;

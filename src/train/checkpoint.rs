@@ -1,8 +1,9 @@
 //! Everything that a run needs to go on, in one file that is written whole or not at all.
 //!
 //! A safetensors file: `weight/NAME`, `first/NAME`, `second/NAME` and, with a moving average, `average/NAME` for every
-//! parameter under the name of its first part; where the run stands is JSON in the file's metadata. What is random is a
-//! function of seed and step, so the step is all that has to be kept of it.
+//! parameter under the name of its first part; where the run stands is JSON in the file's metadata, and beside it the sha256
+//! of all numbers in the order of their names. What is random is a function of seed and step, so the step is all that has to
+//! be kept of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +11,10 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::model::{bytes_of, write};
+use super::model::bytes_of;
+use super::whole;
 use crate::backend::training::{Quantity, Training};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,6 +35,7 @@ pub struct Position {
 }
 
 const KEY: &str = "clinlite";
+const HASH: &str = "sha256";
 
 /// What is kept of each weight, under which prefix.
 const KEPT: [(&str, Quantity); 4] = [
@@ -46,22 +50,32 @@ const KEPT: [(&str, Quantity); 4] = [
 /// # Errors
 /// When the file cannot be written.
 pub fn save(path: &Path, position: &Position, backend: &impl Training) -> Result<()> {
-    let mut tensors: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut tensors: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for layout in backend.layouts() {
         for (prefix, what) in KEPT {
-            tensors.push((format!("{prefix}/{}", layout.name()), bytes_of(&backend.read(layout.name(), what)?)));
+            tensors.insert(format!("{prefix}/{}", layout.name()), bytes_of(&backend.read(layout.name(), what)?));
         }
     }
     let bad = |e: String| Error::new(ErrorKind::Format, format!("{}: {e}", path.display()));
     let position = serde_json::to_string(position).map_err(|e| bad(e.to_string()))?;
+    let hash = hash(tensors.values().map(Vec::as_slice));
     let views: Result<Vec<_>, _> = tensors
         .iter()
         .map(|(name, bytes)| Ok((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?)))
         .collect();
+    let stated = [(KEY.to_owned(), position), (HASH.to_owned(), hash)].into();
     let bytes = views
-        .and_then(|views| safetensors::serialize(views, Some([(KEY.to_owned(), position)].into())))
+        .and_then(|views| safetensors::serialize(views, Some(stated)))
         .map_err(|e: safetensors::SafeTensorError| bad(format!("{e:?}")))?;
-    write(path, &bytes)
+    drop(tensors); // as large as the file
+    whole::write(path, &bytes)
+}
+
+/// The sha256 of numbers one after the other.
+fn hash<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    numbers.for_each(|bytes| hash.update(bytes));
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A checkpoint that was read.
@@ -75,17 +89,24 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// When the file is missing, damaged or not a checkpoint.
+    /// When the file is missing, damaged or not a checkpoint of this version.
     pub fn read(path: &Path) -> Result<Self> {
         let bad = |message: String| Error::new(ErrorKind::Format, message).at(path.display());
         let bytes = fs::read(path).map_err(|e| Error::new(ErrorKind::Io, format!("{}: {e}", path.display())))?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(format!("damaged: {e:?}")))?;
-        let position = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-        let position = position.ok_or_else(|| bad("is not a checkpoint of this crate".into()))?;
+        let stated = |key| metadata.metadata().as_ref().and_then(|metadata| metadata.get(key));
+        let (Some(position), Some(expected)) = (stated(KEY), stated(HASH)) else {
+            return Err(bad("is not a checkpoint of this version".into()));
+        };
         let position = serde_json::from_str(position).map_err(|e| bad(e.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("damaged: {e:?}")))?;
+        let views: BTreeMap<_, _> = file.iter().collect();
+        let found = hash(views.values().map(|view| view.data()));
+        if found != *expected {
+            return Err(bad(format!("damaged: expected sha256 {expected}, found {found}")));
+        }
         let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
+        for (name, view) in views {
             let prefix = name.split_once('/').map(|(prefix, _)| prefix);
             if !KEPT.iter().any(|(known, _)| prefix == Some(known)) || view.dtype() != Dtype::F32 {
                 return Err(bad(format!("holds {name:?}, which no checkpoint has")));

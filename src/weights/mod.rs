@@ -104,6 +104,13 @@ impl<'a> Weights<'a> {
         Ok(())
     }
 
+    /// Gives the tensors of the files other names, or none: then they are left out. Of two with one name the later stays.
+    #[cfg(feature = "train")]
+    pub(crate) fn rename(&mut self, name: impl Fn(&str) -> Option<String>) {
+        let tensors = std::mem::take(&mut self.tensors);
+        self.tensors = tensors.into_iter().filter_map(|(old, raw)| Some((name(&old)?, raw))).collect();
+    }
+
     /// The shape of a tensor, if there is one of this name.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         match self.supplied.get(name) {

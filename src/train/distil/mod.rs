@@ -7,5 +7,5 @@ mod pair;
 mod start;
 
 pub use self::objective::{LayerLoss, Measure, Objective};
-pub use self::pair::{Pair, Teacher};
+pub use self::pair::{MASKED_LM, PROJECTOR, Pair, Share, Teacher};
 pub use self::start::draw_missing;

@@ -129,6 +129,9 @@ impl Objective {
                     format!("{fits:?}").to_lowercase()
                 ));
             }
+            if loss.layers.is_empty() || !(loss.weight > 0.0 && loss.weight.is_finite()) {
+                return refuse(format!("{name}: expected at least one pair of layers, and a weight above 0"));
+            }
             if loss.projector && name == "attention" {
                 return refuse("attention.projector: only hidden states have one".into());
             }

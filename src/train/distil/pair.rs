@@ -1,11 +1,14 @@
 //! A student, and the teacher that it learns from, on one kind of engine.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::objective::{LayerLoss, Measure, Objective};
 use crate::backend::candle::kernels::random::Stream;
 use crate::backend::training::{Term, Training};
-use crate::backend::{Activation, Linear, Site, Stored, Values};
+use crate::backend::{Activation, Backend, Linear, Site, Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::{Batch, MaskedLm};
+use crate::models::MaskedLm;
+use crate::train::corpus::MaskedBatch;
 
 /// Who is learnt from: an engine that does not learn, and its model.
 pub struct Teacher<B: Training> {
@@ -15,6 +18,38 @@ pub struct Teacher<B: Training> {
     pub model: MaskedLm<B>,
     /// Its `hidden_size`.
     pub width: usize,
+}
+
+/// What a model showed of one batch.
+type Seen<B> = BTreeMap<Site, <B as Backend>::Tensor>;
+
+/// How much a part of a step counts: its share of the masks, of the rows and of the elements of attention maps of the whole
+/// step. So a step is the same in however many parts it is done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// Of the losses at the masks.
+    pub words: f32,
+    /// Of those of hidden states.
+    pub states: f32,
+    /// Of those of attention maps.
+    pub maps: f32,
+}
+
+impl Share {
+    /// Of a step in one part.
+    pub const WHOLE: Self = Self { words: 1.0, states: 1.0, maps: 1.0 };
+
+    /// Of each part of a step.
+    pub fn of(parts: &[MaskedBatch]) -> Vec<Self> {
+        let counts = parts.iter().map(|part| {
+            let squares = part.input.lengths.ranges().map(|rows| rows.len() * rows.len()).sum::<usize>();
+            [part.rows.len(), part.input.lengths.rows(), squares].map(|count| count as f64)
+        });
+        let counts: Vec<[f64; 3]> = counts.collect();
+        let whole = counts.iter().fold([0.0; 3], |sum, part| [sum[0] + part[0], sum[1] + part[1], sum[2] + part[2]]);
+        let share = |part: &[f64; 3], i: usize| (part[i] / whole[i].max(1.0)) as f32;
+        counts.iter().map(|part| Self { words: share(part, 0), states: share(part, 1), maps: share(part, 2) }).collect()
+    }
 }
 
 /// A student with its teacher, if it has one.
@@ -28,7 +63,10 @@ pub struct Pair<B: Training> {
 }
 
 /// The name under which the projector is kept: the model that is saved has no weight below it.
-pub(super) const PROJECTOR: &str = "projector";
+pub const PROJECTOR: &str = "projector";
+
+/// The name of the cross-entropy with the words behind the masks, weighted while learning and plain when held out.
+pub const MASKED_LM: &str = "masked_lm";
 
 impl<B: Training> Pair<B> {
     /// Of a student of `width` and a teacher. The seed draws the projector, as PyTorch's `nn.Linear` does: uniform within
@@ -62,29 +100,62 @@ impl<B: Training> Pair<B> {
         Ok(Self { engine, student, teacher, projector, objective })
     }
 
-    /// Forward, losses and backward for one part of a step: `labels` are the words behind the masks, which stand in
-    /// `rows`. Losses count `share`, which is one over the number of parts.
+    /// Forward, losses and backward for one part of a step.
     ///
     /// # Errors
     /// As [`MaskedLm::forward`] and [`Training::lose`].
-    pub fn learn(&self, [step, part]: [u64; 2], batch: &Batch, rows: &[u32], labels: &[u32], share: f32) -> Result<()> {
+    pub fn learn(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share) -> Result<()> {
+        let MaskedBatch { input, rows, labels } = batch;
         let teacher = self.teacher.as_ref();
-        let taught = teacher.map(|teacher| teacher.model.forward(&teacher.engine, batch, Some(rows))).transpose()?;
-        self.engine.begin(step, part as u32);
-        let logits = self.student.forward(&self.engine, batch, Some(rows))?; // [M, V]
-        self.lose_words(&logits, taught.as_ref(), labels, share)?;
+        let taught = teacher.map(|teacher| teacher.model.forward(&teacher.engine, input, Some(rows))).transpose()?;
+        self.engine.begin(step, part);
+        let logits = self.student.forward(&self.engine, input, Some(rows))?; // [M, V]
+        if !rows.is_empty() {
+            self.lose_words(&logits, taught.as_ref(), labels, share.words)?;
+        }
         if let Some(teacher) = teacher {
-            self.lose_hidden(teacher, share)?;
-            self.lose_attention(teacher, share)?;
+            let [own, taught] = self.seen(teacher)?;
+            self.lose_hidden(&own, &taught, share.states)?;
+            self.lose_attention(&own, &taught, share.maps)?;
         }
         self.engine.backward()
+    }
+
+    /// The mean cross-entropy with the words behind the masks, over all batches, without learning anything; nothing
+    /// without masks. Asked for after [`Training::update`], before the next step begins.
+    ///
+    /// # Errors
+    /// As [`MaskedLm::forward`] and [`Training::lose`].
+    pub fn held_out(&self, batches: &[MaskedBatch]) -> Result<Option<f64>> {
+        let masks: usize = batches.iter().map(|batch| batch.rows.len()).sum();
+        // Forgets the losses of the last step, then answers without dropout and without a record.
+        self.engine.begin(0, 0);
+        self.engine.evaluate();
+        for MaskedBatch { input, rows, labels } in batches.iter().filter(|batch| !batch.rows.is_empty()) {
+            let logits = self.student.forward(&self.engine, input, Some(rows))?; // [M, V]
+            let weight = rows.len() as f32 / masks as f32;
+            self.engine.lose(MASKED_LM, Term::CrossEntropy { logits: &logits, labels }, weight)?;
+            self.engine.evaluate();
+        }
+        Ok(self.engine.report()?.losses.get(MASKED_LM).copied())
+    }
+
+    /// What both models showed. A state may be compared with several others, so all are taken before any loss.
+    fn seen(&self, teacher: &Teacher<B>) -> Result<[Seen<B>; 2]> {
+        let [own, taught] = self.objective.sites();
+        let of = |engine: &B, sites: Vec<Site>| -> Result<Seen<B>> {
+            let sites: BTreeSet<Site> = sites.into_iter().collect();
+            let missing = |site: Site| Error::new(ErrorKind::Backend, format!("the model showed no {site:?}"));
+            sites.into_iter().map(|site| Ok((site, engine.seen(site).ok_or_else(|| missing(site))?))).collect()
+        };
+        Ok([of(&self.engine, own)?, of(&teacher.engine, taught)?])
     }
 
     /// The losses at the masks.
     fn lose_words(&self, logits: &B::Tensor, taught: Option<&B::Tensor>, labels: &[u32], share: f32) -> Result<()> {
         let Objective { masked_lm, divergence, temperature, soft_cross_entropy, .. } = self.objective;
         if masked_lm > 0.0 {
-            self.engine.lose("masked_lm", Term::CrossEntropy { logits, labels }, share * masked_lm)?;
+            self.engine.lose(MASKED_LM, Term::CrossEntropy { logits, labels }, share * masked_lm)?;
         }
         let Some(teacher) = taught else { return Ok(()) };
         if divergence > 0.0 {
@@ -98,16 +169,13 @@ impl<B: Training> Pair<B> {
         Ok(())
     }
 
-    fn lose_hidden(&self, teacher: &Teacher<B>, share: f32) -> Result<()> {
+    fn lose_hidden(&self, own: &Seen<B>, taught: &Seen<B>, share: f32) -> Result<()> {
         let Some(loss) = &self.objective.hidden else { return Ok(()) };
         for [s, t] in &loss.layers {
-            let (x, taught) =
-                (seen(&self.engine, Site::HiddenState(*s))?, seen(&teacher.engine, Site::HiddenState(*t))?);
-            let x = match &self.projector {
-                Some(projector) => self.engine.linear(&x, projector, Activation::None)?, // [R, the teacher's width]
-                None => x,
-            };
-            let (x, teacher) = (&x, &taught);
+            let (x, teacher) = (&own[&Site::HiddenState(*s)], &taught[&Site::HiddenState(*t)]);
+            let projected = self.projector.as_ref().map(|layer| self.engine.linear(x, layer, Activation::None));
+            let projected = projected.transpose()?; // [R, the teacher's width]
+            let x = projected.as_ref().unwrap_or(x);
             let term = match loss.measure {
                 Measure::Cosine => Term::Cosine { x, teacher },
                 _ => Term::MeanSquares { x, teacher },
@@ -117,23 +185,18 @@ impl<B: Training> Pair<B> {
         Ok(())
     }
 
-    fn lose_attention(&self, teacher: &Teacher<B>, share: f32) -> Result<()> {
+    fn lose_attention(&self, own: &Seen<B>, taught: &Seen<B>, share: f32) -> Result<()> {
         let Some(loss) = &self.objective.attention else { return Ok(()) };
         for [s, t] in &loss.layers {
-            let (map, taught) =
-                (seen(&self.engine, Site::AttentionMap(*s))?, seen(&teacher.engine, Site::AttentionMap(*t))?);
+            let (map, teacher) = (&own[&Site::AttentionMap(*s)], &taught[&Site::AttentionMap(*t)]);
             let term = match loss.measure {
-                Measure::Divergence => Term::MapDivergence { map: &map, teacher: &taught },
-                _ => Term::MeanSquares { x: &map, teacher: &taught },
+                Measure::Divergence => Term::MapDivergence { map, teacher },
+                _ => Term::MeanSquares { x: map, teacher },
             };
             self.engine.lose("attention", term, share * loss.weight)?;
         }
         Ok(())
     }
-}
-
-fn seen<B: Training>(engine: &B, site: Site) -> Result<B::Tensor> {
-    engine.seen(site).ok_or_else(|| Error::new(ErrorKind::Backend, format!("the model has no {site:?}")))
 }
 
 fn projector<B: Training>(engine: &B, from: usize, to: usize, seed: u64) -> Result<Linear<B>> {

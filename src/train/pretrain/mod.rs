@@ -1,0 +1,50 @@
+//! Pre-training a masked language model by a recipe: from the words alone, and from a teacher.
+//!
+//! The run folder holds `recipe.toml`, `log.jsonl`, an event file for TensorBoard, `checkpoint.safetensors` while it runs,
+//! and in the end `model/`, a Hugging Face folder with its head, `metrics.json` and `curve.svg`.
+
+mod journal;
+mod material;
+pub mod progress;
+pub mod recipe;
+mod result;
+mod run;
+mod start;
+
+use std::path::PathBuf;
+
+pub use self::run::pretrain;
+pub use super::finetune::Options;
+
+/// Where a run finds and leaves things.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// A folder of token blocks, see [`super::corpus::blocks`].
+    pub blocks: PathBuf,
+    /// The teacher, in place of the recipe's.
+    pub teacher: Option<PathBuf>,
+    /// The folder that the student starts from, in place of the recipe's `[student]`.
+    pub base: Option<PathBuf>,
+    /// The run folder.
+    pub out: PathBuf,
+}
+
+/// What an engine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The student's, with the seed of its dropout.
+    Student(u64),
+    /// The teacher's: answers only.
+    Teacher,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Steps done.
+    pub step: u64,
+    /// The last masked loss of the notes that were set apart; nothing where none were.
+    pub held_out: Option<f64>,
+    /// Whether it was stopped before its end.
+    pub stopped: bool,
+}

@@ -1,0 +1,301 @@
+//! A run: everything read, step after step, and what is left in the end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::journal::Journal;
+use super::material::Material;
+use super::progress::{Logged, Progress};
+use super::recipe::Recipe;
+use super::start::Start;
+use super::{Options, Outcome, Places, Role, result};
+use crate::backend::training::{Report, Training};
+use crate::error::{Error, ErrorKind, Result};
+use crate::train::checkpoint::{self, Checkpoint, Position};
+use crate::train::corpus::MaskedBatch;
+use crate::train::curve::curve;
+use crate::train::distil::{Pair, Share, Teacher};
+use crate::train::{coverage, whole};
+
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Trains by a recipe, on engines that the caller opens.
+///
+/// # Errors
+/// A recipe, a student, a teacher or blocks that do not fit; a file that cannot be read or written; weights that get no
+/// gradient; a loss or a gradient that is not finite.
+pub fn pretrain<B: Training>(
+    recipe: &str,
+    places: &Places,
+    options: &Options<'_>,
+    engine: impl Fn(Role) -> Result<B>,
+    progress: &mut dyn Progress,
+) -> Result<Outcome> {
+    let parsed = Recipe::parse(recipe)?;
+    let start = Start::new(&parsed, places)?;
+    let mut run = Run::prepare(parsed, recipe, &start, places, engine, progress)?;
+    if options.resume && run.is_done()? {
+        progress.note("this run has come to its end: there is nothing to go on with");
+        return Ok(run.outcome(false));
+    }
+    run.open(recipe, options)?;
+    progress.begins(run.position.step, run.steps);
+    while run.position.step < run.steps {
+        run.one_step(progress)?;
+        if run.pause(options)? {
+            return Ok(run.outcome(true));
+        }
+    }
+    run.close()?;
+    Ok(run.outcome(false))
+}
+
+/// A run with everything read.
+struct Run<'s, B: Training> {
+    recipe: Recipe,
+    start: &'s Start,
+    out: PathBuf,
+    pair: Pair<B>,
+    blocks: Material,
+    steps: u64,
+    warmup: u64,
+    position: Position,
+    journal: Option<Journal>,
+    clock: Clock,
+}
+
+/// Tokens and steps over time.
+struct Clock {
+    tokens: usize,
+    steps: u64,
+    spent: Duration,
+    begun: Instant,
+    saved: Instant,
+}
+
+impl<'s, B: Training> Run<'s, B> {
+    fn prepare(
+        recipe: Recipe,
+        text: &str,
+        start: &'s Start,
+        places: &Places,
+        engine: impl Fn(Role) -> Result<B>,
+        progress: &mut dyn Progress,
+    ) -> Result<Self> {
+        let blocks = Material::open(&recipe, start, &places.blocks)?;
+        let steps = recipe.steps(blocks.len());
+        let warmup = recipe.warmup(steps);
+        if warmup >= steps {
+            progress
+                .note(&format!("the learning rate rises over {warmup} steps, the run has {steps}: it never arrives"));
+        }
+        let (weights, drawn) = start.weights(recipe.seed)?;
+        if !drawn.is_empty() {
+            progress.note(&format!("{} weights of the student start at random", drawn.len()));
+        }
+        let student = engine(Role::Student(recipe.seed))?;
+        let model = start.student.load(&student, &weights, recipe.train.dropout)?;
+        drop(weights);
+        let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher());
+        let teacher = teacher.map(|teacher| {
+            let engine = engine(Role::Teacher)?;
+            let model = teacher.load(&engine, &teacher.folder.weights()?, 0.0)?;
+            Ok(Teacher { engine, model, width: teacher.model.shape().hidden_size })
+        });
+        let width = start.student.model.shape().hidden_size;
+        let pair = Pair::new(student, model, width, teacher.transpose()?, recipe.loss.clone(), recipe.seed)?;
+        let run = blocks.identity(text, start);
+        let position = Position { run, stage: 0, stage_step: 0, step: 0, best: None };
+        let now = Instant::now();
+        let clock = Clock { tokens: 0, steps: 0, spent: Duration::ZERO, begun: now, saved: now };
+        let out = places.out.clone();
+        Ok(Self { recipe, start, out, pair, blocks, steps, warmup, position, journal: None, clock })
+    }
+
+    /// Whether the folder holds the result of this run.
+    fn is_done(&self) -> Result<bool> {
+        let Ok(text) = fs::read(self.at("metrics.json")) else { return Ok(false) };
+        let metrics: Value = serde_json::from_slice(&text).unwrap_or_default();
+        if self.at(CHECKPOINT).exists() {
+            return Ok(false);
+        }
+        match metrics["run"].as_str() == Some(&self.position.run) {
+            true => Ok(true),
+            false => Err(refuse(&self.out, "holds the result of another run: choose another folder")),
+        }
+    }
+
+    /// Makes the run folder ready, or finds where to go on.
+    fn open(&mut self, recipe: &str, options: &Options<'_>) -> Result<()> {
+        fs::create_dir_all(&self.out).map_err(|e| io(&e, &self.out))?;
+        self.pair.engine.restart(false)?;
+        let path = self.at(CHECKPOINT);
+        if path.exists() {
+            if !options.resume {
+                return Err(refuse(&path, "there is an unfinished run here: resume it, or choose another folder"));
+            }
+            let found = Checkpoint::read(&path)?;
+            if found.position.run != self.position.run {
+                let message =
+                    "the checkpoint is of another recipe, student, teacher or blocks: start anew in another folder";
+                return Err(refuse(&path, message));
+            }
+            found.restore(&self.pair.engine)?;
+            self.position = found.position;
+        } else if self.at("metrics.json").exists() {
+            return Err(refuse(&self.out, "holds the result of a run: choose another folder"));
+        }
+        whole::write(&self.at("recipe.toml"), recipe.as_bytes())?;
+        self.journal = Some(Journal::open(&self.out, self.position.step)?);
+        Ok(())
+    }
+
+    fn one_step(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        self.clock.begun = Instant::now();
+        let step = self.position.step;
+        let parts = self.blocks.step(&self.recipe, step)?;
+        self.learn(step, &parts)?;
+        if step == 0 {
+            coverage::check(&self.pair.engine)?;
+        }
+        let lr = self.recipe.train.lr * self.recipe.train.schedule.factor(step, self.steps, self.warmup);
+        self.pair.engine.update(&self.recipe.settings(), step + 1, &|_| lr)?;
+        self.position.step += 1;
+        self.position.stage_step = self.position.step;
+        progress.stepped(self.position.step);
+        let tokens = parts.iter().map(|part| part.input.input_ids.len()).sum();
+        let (done, last) = (self.position.step, self.position.step == self.steps);
+        let read = done == 1 || last || done.is_multiple_of(self.recipe.train.log_every);
+        let report = if read { Some(self.healthy(step, &parts)?) } else { None };
+        self.clock.count(tokens);
+        if let Some(report) = report {
+            let at = self.logged(report, lr, tokens);
+            progress.logged(&at);
+            self.journal()?.logged(&at)?;
+        }
+        if last || done.is_multiple_of(self.recipe.evaluate.every) { self.look(progress) } else { Ok(()) }
+    }
+
+    fn learn(&self, step: u64, parts: &[MaskedBatch]) -> Result<()> {
+        for ((part, batch), share) in (0..).zip(parts).zip(Share::of(parts)) {
+            self.pair.learn(step, part, batch, share)?;
+        }
+        Ok(())
+    }
+
+    /// How the last step went, which must be a number.
+    fn healthy(&self, step: u64, parts: &[MaskedBatch]) -> Result<Report> {
+        let report = self.pair.engine.report()?;
+        if report.gradient_norm.is_finite() && report.losses.values().all(|loss| loss.is_finite()) {
+            return Ok(report);
+        }
+        // Gradients that are not finite moved nothing, so the step can be done again to see where they come from.
+        self.learn(step, parts)?;
+        let losses = self.pair.engine.report()?.losses;
+        let losses: Vec<&str> = losses.iter().filter(|(_, loss)| !loss.is_finite()).map(|(name, _)| *name).collect();
+        let weights = coverage::broken(&self.pair.engine)?;
+        let what = match (losses.is_empty(), weights.is_empty()) {
+            (false, _) => format!("the loss of {}", losses.join(", ")),
+            (true, false) => format!("the gradient of {}", some(&weights)),
+            (true, true) => "the norm of all gradients together".to_owned(),
+        };
+        let message = format!(
+            "{what} is not finite at step {}: lower the learning rate; the last checkpoint is as it was",
+            step + 1
+        );
+        Err(Error::new(ErrorKind::Backend, message))
+    }
+
+    fn logged(&self, report: Report, lr: f64, tokens: usize) -> Logged {
+        let (step, seconds) = (self.position.step, self.clock.spent.as_secs_f64().max(1e-9));
+        let seen = step as f64 * self.recipe.blocks.batch_size as f64;
+        Logged {
+            step,
+            steps: self.steps,
+            epoch: seen / self.blocks.len() as f64,
+            losses: report.losses,
+            lr,
+            gradient_norm: report.gradient_norm,
+            tokens,
+            tokens_per_second: self.clock.tokens as f64 / seconds,
+            seconds_left: (self.steps - step) as f64 * seconds / self.clock.steps.max(1) as f64,
+        }
+    }
+
+    /// Looks at what was set apart.
+    fn look(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        let Some(loss) = self.pair.held_out(self.blocks.apart())? else { return Ok(()) };
+        let step = self.position.step;
+        progress.held_out(step, loss);
+        self.journal()?.held_out(step, loss)
+    }
+
+    /// Writes a checkpoint when it is time, and says whether to stop.
+    fn pause(&mut self, options: &Options<'_>) -> Result<bool> {
+        let stop = options.stop.load(Ordering::Relaxed);
+        let last = self.position.step == self.steps;
+        if !last && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
+            checkpoint::save(&self.at(CHECKPOINT), &self.position, &self.pair.engine)?;
+            self.clock.saved = Instant::now();
+            return Ok(stop);
+        }
+        Ok(false)
+    }
+
+    /// Writes the result; the checkpoint goes last, so that a run that is killed here comes to the same end again.
+    fn close(&mut self) -> Result<()> {
+        result::write(&self.at("model"), self.start, &self.pair.engine)?;
+        let curves = self.journal()?.curves();
+        whole::write(&self.at("curve.svg"), curve(&self.recipe.name, &curves).as_bytes())?;
+        let metrics = json!({
+            "recipe": self.recipe.name,
+            "run": self.position.run,
+            "steps": self.position.step,
+            "held_out_masked_lm": self.journal()?.last_held_out(),
+            "sources": self.start.provenance(),
+        });
+        let text = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
+        whole::write(&self.at("metrics.json"), &text)?;
+        let path = self.at(CHECKPOINT);
+        if path.exists() { fs::remove_file(&path).map_err(|e| io(&e, &path)) } else { Ok(()) }
+    }
+
+    fn outcome(&self, stopped: bool) -> Outcome {
+        let held_out = self.journal.as_ref().and_then(Journal::last_held_out);
+        Outcome { step: self.position.step, held_out, stopped }
+    }
+
+    fn journal(&mut self) -> Result<&mut Journal> {
+        self.journal.as_mut().ok_or_else(|| Error::new(ErrorKind::Backend, "the run was not opened"))
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+}
+
+impl Clock {
+    fn count(&mut self, tokens: usize) {
+        self.tokens += tokens;
+        self.steps += 1;
+        self.spent += self.begun.elapsed();
+    }
+}
+
+/// The first few names.
+fn some(names: &[String]) -> String {
+    let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };
+    format!("{}{more}", names[..names.len().min(5)].join(", "))
+}
+
+fn refuse(place: &Path, message: &str) -> Error {
+    Error::new(ErrorKind::Input, message).at(place.display())
+}
+
+fn io(e: &std::io::Error, path: &Path) -> Error {
+    Error::new(ErrorKind::Io, format!("{}: {e}", path.display()))
+}
