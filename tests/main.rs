@@ -12,6 +12,7 @@ mod distillation;
 mod eval;
 mod metrics;
 mod parity;
+mod pretrain;
 mod prune;
 mod readers;
 mod support;

@@ -16,7 +16,7 @@ use clinlite::train::recipe::Recipe;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The exit code of a run that was stopped: what a shell gives for SIGTERM.
-const STOPPED: u8 = 143;
+pub(crate) const STOPPED: u8 = 143;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
 
 /// Tells the allocator to keep what a step frees: the next step wants the same again, and pages that come back from the
 /// system are zeroed first. 1,130 to 1,330 tokens per CPU second, one run each.
-fn keep_pages() {
+pub(crate) fn keep_pages() {
     /// `mi_option_purge_delay` of mimalloc.h, of which the crate names only the first three options.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     // Safety: sets one number of the allocator that this binary uses; -1 is "never".

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod classify;
+mod device;
 mod eval;
 mod export;
 mod files;
@@ -16,6 +17,7 @@ mod nli;
 mod output;
 mod pack;
 mod pool;
+mod pretrain;
 mod prune;
 mod relation;
 mod tag;
@@ -43,7 +45,7 @@ Exit codes:
   0  all done
   1  something failed; standard error says what, and the other files were still done
   2  the command line cannot be understood
-  143  a fine-tuning was stopped and left a checkpoint
+  143  a training was stopped and left a checkpoint
 
 Nothing leaves this machine: the program opens no connection.";
 
@@ -74,6 +76,8 @@ enum Command {
     Pack(pack::Arguments),
     /// Make blocks of tokens from raw notes, to train a masked language model on
     Blocks(blocks::Arguments),
+    /// Pre-train a masked language model by a recipe, with or without a teacher
+    Pretrain(pretrain::Arguments),
     /// Fine-tune a tagger by a recipe
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Command::Prune(arguments) => prune::run(arguments),
         Command::Pack(arguments) => pack::run(arguments),
         Command::Blocks(arguments) => blocks::run(arguments),
+        Command::Pretrain(arguments) => pretrain::run(arguments),
         Command::Finetune(arguments) => finetune::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Export(arguments) => export::run(arguments),

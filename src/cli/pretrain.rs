@@ -1,0 +1,161 @@
+//! `clinlite pretrain`.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use clinlite::backend::candle::CandleBackend;
+#[cfg(feature = "cuda")]
+use clinlite::backend::cuda::CudaBackend;
+use clinlite::train::pretrain::progress::{Logged, Progress};
+use clinlite::train::pretrain::{Options, Outcome, Places, Role, pretrain};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::device::{Device, DeviceArguments};
+use crate::finetune::{STOPPED, keep_pages};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  clinlite blocks notes/ --tokenizer Bio_ClinicalBERT --out blocks --length 256
+  clinlite pretrain recipes/pretrain/tiny-clinical-bert.toml --blocks blocks --teacher Bio_ClinicalBERT --out runs/tiny
+  clinlite pretrain recipes/pretrain/clinical-distil-bert.toml --blocks blocks --base bio-distilbert-cased --out runs/distil
+
+A run that is stopped by Ctrl-C or SIGTERM, or killed, goes on with --resume and ends with the same bytes. Docs: docs/training.md.")]
+pub(crate) struct Arguments {
+    /// The recipe, TOML
+    recipe: PathBuf,
+    /// The folder of token blocks that `clinlite blocks` wrote
+    #[arg(long, value_name = "DIR")]
+    blocks: PathBuf,
+    /// The run folder: log, checkpoint, and in the end the model as a Hugging Face folder in `model/`
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// The teacher's Hugging Face folder, in place of the recipe's `teacher.base`
+    #[arg(long, value_name = "FOLDER")]
+    teacher: Option<PathBuf>,
+    /// The Hugging Face folder that the student starts from, in place of the recipe's `[student]`
+    #[arg(long, value_name = "FOLDER")]
+    base: Option<PathBuf>,
+    /// Go on from the checkpoint in the run folder, if there is one
+    #[arg(long)]
+    resume: bool,
+    /// Minutes between checkpoints
+    #[arg(long, value_name = "M", default_value_t = 10.0)]
+    checkpoint_minutes: f64,
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    let path = arguments.recipe.display().to_string();
+    let recipe = fs::read_to_string(&arguments.recipe).with_context(|| path.clone())?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("signals")?;
+    let Arguments { blocks, teacher, base, out, resume, checkpoint_minutes, device, .. } = arguments;
+    let places = Places { blocks, teacher, base, out };
+    let checkpoint_every = Duration::from_secs_f64(checkpoint_minutes.clamp(0.001, 1e6) * 60.0);
+    let options = Options { resume, checkpoint_every, stop: &stop };
+    let mut display = Display::new();
+    let outcome = match device.open()? {
+        Device::Cpu => {
+            keep_pages();
+            pretrain(&recipe, &places, &options, |role| Ok(cpu(role)), &mut display)
+        }
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => {
+            let engine = |role| match role {
+                Role::Student(seed) => CudaBackend::training(&device, seed),
+                Role::Teacher => CudaBackend::inference(&device),
+            };
+            pretrain(&recipe, &places, &options, engine, &mut display)
+        }
+    };
+    display.bar.finish_and_clear();
+    let Outcome { step, held_out, stopped } = outcome.with_context(|| path)?;
+    if stopped {
+        eprintln!("stopped after step {step}; go on with --resume");
+        return Ok(ExitCode::from(STOPPED));
+    }
+    let held_out = held_out.map_or(String::new(), |loss| format!(", masked loss {loss:.4} on held-out notes"));
+    eprintln!("{step} steps done{held_out}: {}", places.out.join("model").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cpu(role: Role) -> CandleBackend {
+    match role {
+        Role::Student(seed) => CandleBackend::training(seed),
+        Role::Teacher => CandleBackend::inference(candle_core::Device::Cpu),
+    }
+}
+
+/// A bar on a terminal, a line every ten seconds elsewhere.
+struct Display {
+    bar: ProgressBar,
+    terminal: bool,
+    line: Option<Instant>,
+}
+
+impl Display {
+    fn new() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, terminal, line: None }
+    }
+
+    fn say(&self, line: &str) {
+        if self.terminal { self.bar.println(line) } else { eprintln!("{line}") }
+    }
+}
+
+impl Progress for Display {
+    fn begins(&mut self, step: u64, steps: u64) {
+        self.bar.set_length(steps);
+        self.say(&format!("from step {step} of {steps}"));
+    }
+
+    fn stepped(&mut self, step: u64) {
+        self.bar.set_position(step);
+    }
+
+    fn logged(&mut self, at: &Logged) {
+        let each = at.losses.iter().map(|(name, loss)| format!("{name} {loss:.4}"));
+        let each: Vec<String> = each.collect();
+        let sum = if each.len() > 1 { format!("loss {:.4} = ", at.loss()) } else { String::new() };
+        let left = duration(at.seconds_left);
+        let message = format!("{sum}{}, {:.0} tokens/s, {left} left", each.join(" + "), at.tokens_per_second);
+        if !self.terminal && self.line.is_none_or(|line| line.elapsed() > Duration::from_secs(10)) {
+            self.line = Some(Instant::now());
+            eprintln!("step {}/{} {message}", at.step, at.steps);
+        }
+        self.bar.set_message(message);
+    }
+
+    fn held_out(&mut self, step: u64, loss: f64) {
+        self.say(&format!("step {step}: masked loss {loss:.4} on held-out notes"));
+    }
+
+    fn note(&mut self, line: &str) {
+        self.say(line);
+    }
+}
+
+/// `3 h 20 min`, `5 min`, `40 s`.
+fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round() as u64;
+    match minutes {
+        0..2 => format!("{seconds:.0} s"),
+        2..120 => format!("{minutes} min"),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}

@@ -1,0 +1,263 @@
+//! What a run refuses, and what it says.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use clinlite::ErrorKind;
+use clinlite::text::{Normalization, Tokenizer};
+use clinlite::train::corpus::blocks::{self, write};
+use clinlite::train::corpus::notes::sources;
+use clinlite::train::pretrain::Places;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
+use super::{ALONE, TINY, command, fixture, places, run};
+use crate::support::Scratch;
+
+/// What a run says that does not come to its end.
+fn refusal(recipe: &str, places: &Places, resume: bool) -> String {
+    run(recipe, places, resume, None).err().map_or_else(|| panic!("it ran: {recipe}"), |error| error.to_string())
+}
+
+/// A copy of a fixture whose files some function changed; without bytes a file is left out.
+fn changed(scratch: &Scratch, of: &str, change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> std::path::PathBuf {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(fixture(of)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if let Some(bytes) = change(&name, fs::read(&path).unwrap()) {
+            files.push((name, bytes));
+        }
+    }
+    scratch.folder(&format!("changed-{}", files.len()), files)
+}
+
+/// A file of tensors without some, or with other numbers.
+fn tensors(bytes: &[u8], keep: impl Fn(&str) -> bool, change: impl Fn(&str, &mut Vec<u8>)) -> Vec<u8> {
+    let file = SafeTensors::deserialize(bytes).unwrap();
+    let kept: Vec<_> = file.iter().filter(|(name, _)| keep(name)).collect();
+    let data: Vec<Vec<u8>> = kept
+        .iter()
+        .map(|(name, view)| {
+            let mut data = view.data().to_vec();
+            change(name, &mut data);
+            data
+        })
+        .collect();
+    let views = kept.iter().zip(&data);
+    let views =
+        views.map(|((name, view), data)| (*name, TensorView::new(view.dtype(), view.shape().to_vec(), data).unwrap()));
+    safetensors::serialize(views, None).unwrap()
+}
+
+#[test]
+fn a_teacher_that_cannot_teach() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    let refused = |teacher: &Path| refusal(TINY, &Places { teacher: Some(teacher.to_owned()), ..own.clone() }, false);
+    let missing = refused(&scratch.path().join("nowhere"));
+    assert!(missing.contains("teacher: ") && missing.contains("nowhere: no such folder"), "{missing}");
+    for file in ["config.json", "model.safetensors", "vocab.txt"] {
+        let teacher = changed(&scratch, "teacher", |name, bytes| (name != file).then_some(bytes));
+        let error = refused(&teacher);
+        assert!(error.contains(&teacher.display().to_string()) && error.contains(file), "{file}: {error}");
+        fs::remove_dir_all(teacher).unwrap();
+    }
+    let headless = changed(&scratch, "teacher", |name, bytes| {
+        let cut = || tensors(&bytes, |name| !name.starts_with("cls."), |_, _| {});
+        Some(if name == "model.safetensors" { cut() } else { bytes.clone() })
+    });
+    let error = refused(&headless);
+    assert!(error.contains("no masked-language-model head") && error.contains("cls.predictions"), "{error}");
+    let error = refusal(TINY, &Places { teacher: None, ..own.clone() }, false);
+    assert!(error.contains("no teacher: name a folder with --teacher"), "{error}");
+}
+
+#[test]
+fn vocabularies_that_differ() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    let swap = |name: &str, bytes: Vec<u8>| match name {
+        "vocab.txt" => Some(String::from_utf8(bytes).unwrap().replace("fever\nmg", "mg\nfever").into_bytes()),
+        _ => Some(bytes),
+    };
+    let base = changed(&scratch, "tiny-clinical-bert", swap);
+    let error = refusal(TINY, &Places { base: Some(base.clone()), ..own.clone() }, false);
+    assert!(error.contains("101 pieces, sha256 ") && error.contains("id 94 is \"mg\" and \"fever\""), "{error}");
+    let error = refusal(ALONE, &Places { base: Some(base), teacher: None, ..own.clone() }, false);
+    assert!(error.starts_with("blocks: ") && error.contains("expected the vocabulary"), "{error}");
+    let error = refusal(&TINY.replace("vocab_size = 101", "vocab_size = 104"), &own, false);
+    assert!(error.contains("vocab_size: 104 and 101"), "{error}");
+    let error = refusal(&TINY.replace("vocab_size = 101", "vocab_size = 99"), &own, false);
+    assert!(error.contains("101 pieces, the model 99 rows"), "{error}");
+}
+
+#[test]
+fn blocks_that_do_not_fit() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    let error = refusal(TINY, &Places { blocks: scratch.path().join("nowhere"), ..own.clone() }, false);
+    assert!(error.starts_with("blocks: ") && error.contains("nowhere"), "{error}");
+    let vocab = fs::read(fixture("teacher/vocab.txt")).unwrap();
+    let tokenizer = Tokenizer::from_vocab(&vocab, Normalization::uncased()).unwrap();
+    let make = |text: &str, length: usize, name: &str| {
+        let notes = scratch.file(&format!("{name}/note.txt"), text);
+        let (out, options) = (
+            scratch.path().join(format!("{name}-blocks")),
+            blocks::Options { length, dev_share: 0.0, ..Default::default() },
+        );
+        write(&sources(&[notes]).unwrap(), &tokenizer, &out, &options, |_| {}).unwrap();
+        Places { blocks: out, ..own.clone() }
+    };
+    let none = make("fever", 16, "none");
+    let stated = fs::read(none.blocks.join("blocks.json")).unwrap();
+    let mut stated: serde_json::Value = serde_json::from_slice(&stated).unwrap();
+    (stated["train"]["blocks"], stated["train"]["shards"]) = (0.into(), serde_json::json!([]));
+    fs::write(none.blocks.join("blocks.json"), stated.to_string()).unwrap();
+    let error = refusal(TINY, &none, false);
+    assert!(error.contains("none-blocks") && error.contains("no blocks to sample from"), "{error}");
+    let error = refusal(TINY, &make("fever", 32, "long"), false);
+    assert!(error.contains("blocks of 32 pieces, the student takes at most 16"), "{error}");
+    let shard = own.blocks.join("blocks-train-00000.bin");
+    let mut bytes = fs::read(&shard).unwrap();
+    bytes[9] ^= 1;
+    fs::write(&shard, bytes).unwrap();
+    let error = refusal(TINY, &own, false);
+    assert!(error.contains("blocks-train-00000.bin") && error.contains("sha256"), "{error}");
+}
+
+#[test]
+fn recipes_that_do_not_fit() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    let cases = [
+        ("[3, 11]", "[3, 12]", "attention.layers: no pair [3, 12] in a student of 4 and a teacher of 12 layers"),
+        ("[4, 12]", "[5, 12]", "hidden.layers: no pair [5, 12]"),
+        ("projector = true", "", "projector = true"),
+        ("num_attention_heads = 4", "num_attention_heads = 5", "5 and 4 heads"),
+        ("soft_cross_entropy = 1.0", "soft_cross_entropy = -1.0", "expected weights of 0 and more"),
+        ("soft_cross_entropy = 1.0", "temperature = 0.0", "temperature: expected above 0"),
+        ("measure = \"squares\"", "measure = \"angles\"", "measure"),
+        ("model_type = \"bert\"", "model_type = \"gpt2\"", "gpt2"),
+        ("hidden_size = 20", "hidden_size = 21", "hidden_size 21"),
+        ("[student.config]\nmodel_type = \"bert\"", "[other]\nmodel_type = \"bert\"", "other"),
+    ];
+    for (from, to, expected) in cases {
+        let recipe = TINY.replacen(from, to, 1);
+        assert_ne!(recipe, TINY, "{from}");
+        let error = refusal(&recipe, &own, false);
+        assert!(error.contains(expected), "{to}: {error}");
+    }
+    let layers = |layers: &str| ALONE.replace("[blocks]", &format!("[student]\nlayers = {layers}\n[blocks]"));
+    assert!(refusal(&layers("[1, 12]"), &own, false).contains("no layer 12 in a teacher of 12 layers"));
+    assert!(refusal(&layers("[1, 1]"), &own, false).contains("none twice"));
+    assert!(refusal(ALONE, &own, false).contains("no student"));
+    let useless = Places { base: Some(fixture("tiny-clinical-bert")), ..own.clone() };
+    assert!(refusal(ALONE, &useless, false).contains("nothing in [loss] compares with it"));
+}
+
+/// A loss that leaves part of the student as it is.
+#[test]
+fn a_cut_graph() {
+    let scratch = Scratch::new();
+    let error = refusal(&TINY.replace("soft_cross_entropy = 1.0", ""), &places(&scratch), false);
+    assert!(error.contains("no gradient reaches cls.predictions"), "{error}");
+}
+
+#[test]
+fn numbers_that_are_none() {
+    let scratch = Scratch::new();
+    let own = Places { teacher: None, ..places(&scratch) };
+    // A base that calculates beyond what 32 bits hold: the loss of the first step is no number.
+    let broken = changed(&scratch, "tiny-clinical-bert", |name, bytes| {
+        let most = |name: &str, data: &mut Vec<u8>| {
+            if name == "bert.encoder.layer.1.output.dense.weight" {
+                data.as_chunks_mut().0.iter_mut().for_each(|b| *b = f32::MAX.to_le_bytes());
+            }
+        };
+        Some(if name == "model.safetensors" { tensors(&bytes, |_| true, most) } else { bytes.clone() })
+    });
+    let error = refusal(ALONE, &Places { base: Some(broken), ..own.clone() }, false);
+    assert!(error.contains("the loss of masked_lm is not finite at step 1: lower the learning rate"), "{error}");
+    // Gradients beyond what 32 bits hold.
+    let base = Places { base: Some(fixture("tiny-clinical-bert")), ..own };
+    let huge = ALONE.replace("masked_lm = 1.0", "masked_lm = 3e38");
+    let error = refusal(&huge, &base, false);
+    assert!(error.contains("the gradient of ") && error.contains("is not finite at step 1"), "{error}");
+}
+
+#[test]
+fn checkpoints_that_do_not_fit() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    run(TINY, &own, false, Some(3)).unwrap();
+    assert!(refusal(TINY, &own, false).contains("unfinished run here"));
+    let error = refusal(&TINY.replace("seed = 5", "seed = 6"), &own, true);
+    assert!(error.contains("of another recipe, student, teacher or blocks"), "{error}");
+    let path = own.out.join("checkpoint.safetensors");
+    let whole = fs::read(&path).unwrap();
+    let middle = whole.len() / 2;
+    let mut flipped = whole.clone();
+    flipped[middle] ^= 1;
+    for (what, bytes) in
+        [("cut", &whole[..whole.len() - 9]), ("flipped", &flipped), ("none", &[][..]), ("text", b"not tensors")]
+    {
+        fs::write(&path, bytes).unwrap();
+        let error = refusal(TINY, &own, true);
+        assert!(error.contains("checkpoint.safetensors: damaged"), "{what}: {error}");
+        assert!(error.len() < 400, "{what}: {error}");
+    }
+    fs::write(&path, whole).unwrap();
+    assert!(run(TINY, &own, true, None).is_ok(), "nothing else was changed");
+}
+
+/// A disk that takes small files only: the log goes on, the checkpoint does not fit.
+#[test]
+fn a_full_disk() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    let recipe = scratch.file("recipe.toml", TINY.replace("steps = 24", "steps = 4000"));
+    let run = command(&own, &recipe);
+    let quoted: Vec<String> =
+        std::iter::once(run.get_program()).chain(run.get_args()).map(|a| format!("'{}'", a.display())).collect();
+    // Blocks of 512 or 1,024 bytes: either is less than a checkpoint.
+    let script = format!("trap '' XFSZ; ulimit -f 100; exec {}", quoted.join(" "));
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("checkpoint.safetensors: File too large"), "{said}");
+    let left: Vec<_> = fs::read_dir(&own.out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".part")), "{left:?}");
+}
+
+#[test]
+fn the_command_line_says_one_clear_line() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    let recipe = scratch.file("recipe.toml", TINY.replace("lr = 2e-3", "lr = 2"));
+    let output = command(&own, &recipe).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("train.lr: expected between 0 and 1"), "{said}");
+    let said = |arguments: &[&str]| {
+        let output = command(&own, &recipe).args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    if cfg!(not(feature = "cuda")) {
+        let cuda = said(&["--device", "cuda:1"]);
+        assert!(cuda.contains("cargo build --release --features cuda"), "{cuda}");
+    }
+    assert!(said(&["--device", "tpu"]).contains("expected cpu, cuda or cuda:N"));
+    assert!(said(&["--precision", "bf16"]).contains("the CPU trains in f32 only"));
+}
+
+#[test]
+fn errors_have_kinds() {
+    let scratch = Scratch::new();
+    let own = places(&scratch);
+    let kind = |recipe: &str, places: &Places| run(recipe, places, false, None).err().map(|error| error.kind());
+    assert_eq!(kind("seed = ", &own), Some(ErrorKind::Input));
+    assert_eq!(kind(TINY, &Places { teacher: Some("nowhere".into()), ..own.clone() }), Some(ErrorKind::Io));
+}
