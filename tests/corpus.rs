@@ -87,6 +87,9 @@ fn every_format_gives_the_same_blocks() {
         let manifest = make(&[fixture(&name)], &out, &options(16, 0.0)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let corpus = open(&out).expect("what was written");
         assert_eq!(corpus.manifest(), &manifest, "{name}");
+        let json = fs::read(out.join("blocks.json")).expect("the file that is written last");
+        let hash: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(corpus.sha256(), hash, "{name}");
         assert!(all(corpus.train()) == expected_blocks, "{name}");
         assert!(corpus.dev().is_empty() && manifest.dev.notes == 0, "{name}");
         assert_eq!((manifest.train.notes, manifest.empty_notes), (8, 1), "{name}");
@@ -132,7 +135,8 @@ fn every_piece_of_every_note_is_in_one_block() {
     for length in [8, 17, 128, 512] {
         let out = scratch.path().join(length.to_string());
         let manifest =
-            make(&[file.clone()], &out, &Options { text_key: "note".into(), ..options(length, 0.2) }).unwrap();
+            make(std::slice::from_ref(&file), &out, &Options { text_key: "note".into(), ..options(length, 0.2) })
+                .unwrap();
         let corpus = open(&out).unwrap();
         let blocks = [corpus.train(), corpus.dev()].map(all);
         assert!(blocks.iter().flatten().all(|block| block.input_ids.len() <= length));
