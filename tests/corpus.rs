@@ -9,15 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clinlite::ErrorKind;
+use clinlite::backend::Backend;
+use clinlite::backend::simd::SimdBackend;
+use clinlite::models::{Config, MaskedLm};
 use clinlite::text::{Normalization, Tokenizer};
 use clinlite::train::corpus::blocks::{Block, Blocks, Corpus, Manifest, Options, write};
 use clinlite::train::corpus::notes::sources;
-use clinlite::train::corpus::{Sampler, Vocabulary};
+use clinlite::train::corpus::{Masking, Sampler, Vocabulary};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::allocated::peak;
-use crate::support::{Scratch, fixture_path};
+use crate::support::{self, Scratch, fixture_path};
 
 fn fixture(name: &str) -> PathBuf {
     fixture_path("../corpus").join(name)
@@ -171,6 +174,24 @@ fn a_step_reads_its_blocks_and_holds_nothing_else() {
     let beyond = corpus.train().read(corpus.train().len()).expect_err("no such block");
     assert_eq!(beyond.kind(), ErrorKind::Input);
     assert_eq!(format!("{corpus:?}"), "Corpus(Blocks(2381) train, Blocks(0) dev)");
+}
+
+/// Notes to logits: a row for each label, of the vocabulary.
+#[test]
+fn a_masked_batch_goes_into_a_model() {
+    let scratch = Scratch::new();
+    make(&[fixture("notes.csv")], &scratch.path().join("out"), &options(16, 0.0)).unwrap();
+    let corpus = open(&scratch.path().join("out")).unwrap();
+    let sampler = Sampler::new(corpus.train().len(), 1).unwrap();
+    let blocks = corpus.train().read_all(&sampler.batch(0, 4)).unwrap();
+    let batch = Masking::new(&tokenizer(), Default::default()).unwrap().batch(&blocks, 1, 0, 0);
+    let (folder, backend) = (support::fixture("bert-mlm"), SimdBackend::new());
+    let (weights, config) = (folder.weights().unwrap(), Config::of(&folder).unwrap());
+    let model = MaskedLm::load(&backend, &weights.root(), &config, true).unwrap();
+    let logits = model.forward(&backend, &batch.input, Some(&batch.rows)).unwrap();
+    let logits = pollster::block_on(backend.to_host(&logits)).unwrap();
+    assert!(batch.labels.len() >= 4 && batch.rows.len() == batch.labels.len());
+    assert_eq!(logits.len(), batch.labels.len() * config.shape().vocab_size);
 }
 
 #[test]
