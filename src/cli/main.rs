@@ -3,6 +3,7 @@
 //! One file a subcommand, each with `Arguments` and `run`. Results go to standard output, everything else to standard
 //! error; an error is one line that names the place and never holds note text.
 
+mod blocks;
 mod classify;
 mod eval;
 mod export;
@@ -24,6 +25,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clinlite::train::corpus::notes::panic_is_contained;
 
 /// Training takes and returns the same large buffers every step; the system's allocator hands them back each time and
 /// pays for it in page faults.
@@ -70,6 +72,8 @@ enum Command {
     Prune(prune::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
     Pack(pack::Arguments),
+    /// Make blocks of tokens from raw notes, to train a masked language model on
+    Blocks(blocks::Arguments),
     /// Fine-tune a tagger by a recipe
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(arguments),
         Command::Prune(arguments) => prune::run(arguments),
         Command::Pack(arguments) => pack::run(arguments),
+        Command::Blocks(arguments) => blocks::run(arguments),
         Command::Finetune(arguments) => finetune::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Export(arguments) => export::run(arguments),
@@ -107,6 +112,9 @@ fn main() -> ExitCode {
 
 /// A panic message may quote a string, and strings here are notes: only the place is shown.
 fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    if panic_is_contained() {
+        return; // it becomes an error that names the file
+    }
     let place = info.location().map_or_else(|| "an unknown place".into(), ToString::to_string);
     eprintln!("clinlite: internal error at {place}, please report it without the note");
     std::process::exit(1);

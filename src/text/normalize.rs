@@ -3,13 +3,13 @@
 //! The order is that of `BertNormalizer`: drop control characters and turn white space into blanks, set Chinese
 //! characters apart, decompose and strip nonspacing marks, lower-case.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::unicode;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What BERT does to a text before it is cut into words: the fields of `BertNormalizer`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Normalization {
     /// Drop control characters, turn every white space into a blank.
     pub clean_text: bool,

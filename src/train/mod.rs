@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 pub mod checkpoint;
+pub mod corpus;
 pub mod distil;
 pub mod evaluate;
 pub mod examples;

@@ -15,7 +15,7 @@ mod archive;
 mod bio_json;
 mod brat;
 mod conll;
-mod csv;
+pub(super) mod csv;
 mod documents;
 mod format;
 mod i2b2_2010;
