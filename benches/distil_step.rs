@@ -71,7 +71,7 @@ fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Resul
     };
     (0..3).try_for_each(step)?;
     wait()?;
-    let mut seconds = Vec::new();
+    let (mut seconds, cpu) = (Vec::new(), cpu_seconds());
     let whole = Instant::now();
     for at in 3..3 + work.steps {
         let begun = Instant::now();
@@ -80,15 +80,31 @@ fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Resul
     }
     wait()?;
     let mean = whole.elapsed().as_secs_f64() / work.steps as f64;
+    let cpu = cpu_seconds().zip(cpu).map_or(0.0, |(after, before)| (after - before) / work.steps as f64);
     seconds.sort_by(f64::total_cmp);
     let tokens = (work.sequences * work.length) as f64;
     let flop = tokens * flop_per_token(work.length, batch.rows.len() as f64 / tokens);
     println!("{} sequences of {}, {} masked", work.sequences, work.length, batch.rows.len());
-    println!("{:.1} ms a step ({:.1} ms until the step is handed over)", 1e3 * mean, 1e3 * seconds[seconds.len() / 2]);
+    let handed = seconds[seconds.len() / 2];
+    println!(
+        "{:.1} ms a step ({:.1} ms until it is handed over, {:.1} ms of all cores together)",
+        1e3 * mean,
+        1e3 * handed,
+        1e3 * cpu
+    );
     println!("{:.0} tokens/s, {:.1} TFLOP/s of the least that has to be done", tokens / mean, flop / mean / 1e12);
     let report = pair.engine.report()?;
     println!("losses {:?}, norm of the gradients {:.3}", report.losses, report.gradient_norm);
     Ok(())
+}
+
+/// What Linux says that this process has used, all threads.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit(')').next()?.split_whitespace();
+    let user: f64 = fields.nth(11)?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / 100.0) // ticks
 }
 
 /// Two FLOP a multiply-add: the teacher forward, the student forward and twice that back, both heads at the masks.

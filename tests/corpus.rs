@@ -9,15 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clinlite::ErrorKind;
+use clinlite::backend::Backend;
+use clinlite::backend::simd::SimdBackend;
+use clinlite::models::{Config, MaskedLm};
 use clinlite::text::{Normalization, Tokenizer};
 use clinlite::train::corpus::blocks::{Block, Blocks, Corpus, Manifest, Options, write};
 use clinlite::train::corpus::notes::sources;
-use clinlite::train::corpus::{Sampler, Vocabulary};
+use clinlite::train::corpus::{Masking, Sampler, Vocabulary};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::allocated::peak;
-use crate::support::{Scratch, fixture_path};
+use crate::support::{self, Scratch, fixture_path};
 
 fn fixture(name: &str) -> PathBuf {
     fixture_path("../corpus").join(name)
@@ -87,6 +90,9 @@ fn every_format_gives_the_same_blocks() {
         let manifest = make(&[fixture(&name)], &out, &options(16, 0.0)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let corpus = open(&out).expect("what was written");
         assert_eq!(corpus.manifest(), &manifest, "{name}");
+        let json = fs::read(out.join("blocks.json")).expect("the file that is written last");
+        let hash: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(corpus.sha256(), hash, "{name}");
         assert!(all(corpus.train()) == expected_blocks, "{name}");
         assert!(corpus.dev().is_empty() && manifest.dev.notes == 0, "{name}");
         assert_eq!((manifest.train.notes, manifest.empty_notes), (8, 1), "{name}");
@@ -132,7 +138,8 @@ fn every_piece_of_every_note_is_in_one_block() {
     for length in [8, 17, 128, 512] {
         let out = scratch.path().join(length.to_string());
         let manifest =
-            make(&[file.clone()], &out, &Options { text_key: "note".into(), ..options(length, 0.2) }).unwrap();
+            make(std::slice::from_ref(&file), &out, &Options { text_key: "note".into(), ..options(length, 0.2) })
+                .unwrap();
         let corpus = open(&out).unwrap();
         let blocks = [corpus.train(), corpus.dev()].map(all);
         assert!(blocks.iter().flatten().all(|block| block.input_ids.len() <= length));
@@ -167,6 +174,24 @@ fn a_step_reads_its_blocks_and_holds_nothing_else() {
     let beyond = corpus.train().read(corpus.train().len()).expect_err("no such block");
     assert_eq!(beyond.kind(), ErrorKind::Input);
     assert_eq!(format!("{corpus:?}"), "Corpus(Blocks(2381) train, Blocks(0) dev)");
+}
+
+/// Notes to logits: a row for each label, of the vocabulary.
+#[test]
+fn a_masked_batch_goes_into_a_model() {
+    let scratch = Scratch::new();
+    make(&[fixture("notes.csv")], &scratch.path().join("out"), &options(16, 0.0)).unwrap();
+    let corpus = open(&scratch.path().join("out")).unwrap();
+    let sampler = Sampler::new(corpus.train().len(), 1).unwrap();
+    let blocks = corpus.train().read_all(&sampler.batch(0, 4)).unwrap();
+    let batch = Masking::new(&tokenizer(), Default::default()).unwrap().batch(&blocks, 1, 0, 0);
+    let (folder, backend) = (support::fixture("bert-mlm"), SimdBackend::new());
+    let (weights, config) = (folder.weights().unwrap(), Config::of(&folder).unwrap());
+    let model = MaskedLm::load(&backend, &weights.root(), &config, true).unwrap();
+    let logits = model.forward(&backend, &batch.input, Some(&batch.rows)).unwrap();
+    let logits = pollster::block_on(backend.to_host(&logits)).unwrap();
+    assert!(batch.labels.len() >= 4 && batch.rows.len() == batch.labels.len());
+    assert_eq!(logits.len(), batch.labels.len() * config.shape().vocab_size);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Fine-tuning, readers, losses, metrics.
+//! Pre-training, fine-tuning, readers, losses, metrics.
 
 pub mod bootstrap;
 pub mod checkpoint;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clinlite::text::{Normalization, Tokenizer};
 use clinlite::train::corpus::Corpus;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{fixture, make, open, options, vocab};
-use crate::support::Scratch;
+use crate::support::{Scratch, fixture_path};
 
 /// Makes blocks of what cannot be read; nothing must be left of them.
 fn refuse(scratch: &Scratch, notes: &Path) -> Error {
@@ -69,12 +70,8 @@ fn broken_notes_are_named_by_their_place() {
             bytes: b"Secret",
             error: "n.docx: expected a folder with, or a .txt, .jsonl, .csv, .tsv or .parquet file",
         },
-        Case { file: "o.txt", bytes: b" \n\t", error: "nothing to learn from: 1 notes, 1 without a word, 0 set apart" },
-        Case {
-            file: "p.csv",
-            bytes: b"id,text\n",
-            error: "nothing to learn from: 0 notes, 0 without a word, 0 set apart",
-        },
+        Case { file: "o.txt", bytes: b" \n\t", error: "1 notes without a word, 0 set apart, none to learn from" },
+        Case { file: "p.csv", bytes: b"id,text\n", error: "0 notes without a word, 0 set apart, none to learn from" },
     ];
     let mut failed = Vec::new();
     for Case { file, bytes, error } in cases {
@@ -120,20 +117,35 @@ fn places_that_cannot_be_read_or_written() {
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
 }
 
-/// `/dev/full` takes what is written and says that the disk is full, as a disk does.
+/// A shell that allows no file above some kilobytes and lets the program go on: to it the disk is full.
 #[test]
-#[cfg(target_os = "linux")]
 fn a_full_disk_leaves_no_corpus() {
     let scratch = Scratch::new();
-    let out = scratch.path().join("out");
-    fs::create_dir(&out).unwrap();
-    fs::write(out.join("mine.txt"), "").unwrap();
-    symlink("/dev/full", out.join("blocks-train-00000.bin")).unwrap();
-    let error = make(&[fixture("notes.csv")], &out, &options(16, 0.0)).expect_err("a full disk");
-    assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().contains("blocks-train-00000.bin: No space left on device"), "{error}");
-    let left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["mine.txt"]);
+    let notes = scratch.file("long.txt", "the patient denies chest pain . ".repeat(20_000));
+    let mine = scratch.file("out/mine.txt", "");
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_clinlite"), "blocks"])
+        .arg(&notes)
+        .arg("--tokenizer")
+        .arg(fixture_path("bert-mlm"))
+        .args(["--dev-share", "0", "--out"])
+        .arg(scratch.path().join("out"))
+        .output()
+        .expect("a shell");
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && line.contains("blocks-train-00000.bin: File too large"), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    let left: Vec<_> = fs::read_dir(scratch.path().join("out")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [mine], "what was there stays, and nothing else");
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed() {
+    let scratch = Scratch::new();
+    let left = scratch.file("out/blocks-dev-00007.bin", "half");
+    make(&[fixture("notes.csv")], &scratch.path().join("out"), &options(16, 0.0)).expect("blocks");
+    assert!(!left.exists());
+    open(&scratch.path().join("out")).expect("a corpus");
 }
 
 #[test]
@@ -146,7 +158,7 @@ fn options_out_of_bounds() {
     // Nothing is left for training when all is set apart.
     let notes = scratch.file("no.txt", "no");
     let error = make(&[notes], &scratch.path().join("out"), &options(16, 0.999_999)).expect_err("all set apart");
-    assert_eq!(error.to_string(), "nothing to learn from: 1 notes, 0 without a word, 1 set apart");
+    assert_eq!(error.to_string(), "0 notes without a word, 1 set apart, none to learn from");
 }
 
 /// A folder of blocks to be damaged.

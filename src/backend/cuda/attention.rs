@@ -1,29 +1,34 @@
 //! Scaled dot-product attention inside each sequence of a packed batch.
 //!
-//! Heads are laid apart, `[sequences · heads, L, W]` with `L` and `W` rounded up to multiples of 8, so that each product
-//! is one call of cuBLAS for all heads of all sequences; see `kernels/attention.cu`. The map is kept for the way back: in
-//! bfloat16 it is smaller than what working it out again would move.
+//! Each product is one call of cuBLAS for all heads of all sequences. Where all sequences are of one length and heads as
+//! wide as the matrix units like them, heads are read and written where they lie; otherwise they are laid apart,
+//! `[sequences · heads, L, W]` with `L` and `W` rounded up to multiples of 8, see `kernels/attention.cu`. The map is kept
+//! for the way back: in bfloat16 it is smaller than what working it out again would move.
 
 use std::sync::Arc;
 
-use super::device::{Arg, Batch, Buffer, Device, Grid, Side, Target, count};
+use super::device::{Arg, Device, Grid, Heads};
 use super::gradients::Gradients;
+use super::memory::Buffer;
 use super::operations::{take_columns, width, widths};
 use super::{CudaBackend, Tensor, lock};
 use crate::backend::shapes::check_attention;
 use crate::backend::tape::Gradients as _;
 use crate::backend::{Lengths, Qkv};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
-/// Query, key and value laid apart, and the map that they make.
+/// The longest row of a map that the kernels hold in registers.
+const LONGEST: usize = 2048;
+
+/// Query, key and value by heads, and the map that they make.
 #[derive(Clone)]
 pub(super) struct State(Arc<Inner>);
 
 struct Inner {
     shape: Shape,
     source: Source,
-    /// Query, key and value, `[S · heads, L, W]`.
-    parts: [Buffer; 3],
+    /// Query, key and value.
+    parts: [Laid; 3],
     /// `[S · heads, L, L]`, one number a row.
     map: Tensor,
 }
@@ -61,6 +66,14 @@ impl Source {
     }
 }
 
+/// Heads where products find them.
+struct Laid {
+    heads: Heads,
+    /// Laid apart, in memory of their own; or the tensor in which they lie.
+    memory: Arc<Buffer>,
+    apart: bool,
+}
+
 struct Shape {
     sequences: usize,
     heads: usize,
@@ -81,6 +94,10 @@ impl Shape {
     fn new(device: &Device, lengths: &Lengths, heads: usize, hidden: usize) -> Result<Self> {
         let ranges: Vec<_> = lengths.ranges().filter(|rows| !rows.is_empty()).collect();
         let longest = ranges.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
+        if longest > LONGEST {
+            let message = format!("a sequence of {longest} rows: attention takes at most {LONGEST}");
+            return Err(Error::new(ErrorKind::Backend, message).at("cuda"));
+        }
         let (rows, l, width) = (lengths.rows(), longest.next_multiple_of(8), hidden / heads);
         let starts: Vec<u32> = ranges.iter().map(|rows| rows.start as u32).chain([rows as u32]).collect();
         let mut squares = vec![0u64];
@@ -113,6 +130,52 @@ impl Shape {
         1.0 / (self.width as f32).sqrt()
     }
 
+    /// Whether heads can be read and written in rows that are `stride` wide.
+    fn in_place(&self, stride: usize) -> bool {
+        self.squares.is_none() && self.width == self.w && stride.is_multiple_of(8)
+    }
+
+    /// The heads in some columns of `x`: where they lie, or memory for them.
+    fn lay(&self, device: &Device, x: &Tensor, column: usize) -> Result<Laid> {
+        let bytes = device.precision().bytes();
+        if self.in_place(x.stride) {
+            let base = x.buffer.at() + (column * bytes) as u64;
+            let heads = device.heads(base, [self.maps(), self.heads, self.l], [x.stride, self.width])?;
+            return Ok(Laid { heads, memory: Arc::clone(&x.buffer), apart: false });
+        }
+        let memory = device.activations(self.maps() * self.l * self.w)?;
+        let heads = self.squares_of(device, &memory, self.w)?;
+        Ok(Laid { heads, memory: Arc::new(memory), apart: true })
+    }
+
+    /// Matrices `[L, columns]` one after the other.
+    fn squares_of(&self, device: &Device, memory: &Buffer, columns: usize) -> Result<Heads> {
+        device.heads(memory.at(), [self.maps(), 1, self.l], [columns, 0])
+    }
+
+    /// The heads in some columns, to be read.
+    fn split(&self, device: &Device, x: &Tensor, column: usize) -> Result<Laid> {
+        let laid = self.lay(device, x, column)?;
+        if laid.apart {
+            let (kernel, v) = width(device, widths!("split_heads"), self.alike(x.stride));
+            let to = Arg::U64(laid.memory.at());
+            let grid = Grid::over(self.maps() * self.l * self.w / v);
+            device.launch(kernel, grid, &self.arguments(to, x.arg(), x.stride, column))?;
+        }
+        Ok(laid)
+    }
+
+    /// Brings heads that were written into their columns, if they do not lie there already.
+    fn merge(&self, device: &Device, laid: &Laid, y: &Tensor, column: usize) -> Result<()> {
+        if !laid.apart {
+            return Ok(());
+        }
+        let (kernel, v) = width(device, widths!("merge_heads"), self.alike(y.stride));
+        let from = Arg::U64(laid.memory.at());
+        let grid = Grid::over(self.maps() * self.l * self.w / v);
+        device.launch(kernel, grid, &self.arguments(y.arg(), from, y.stride, column))
+    }
+
     fn arguments(&self, to: Arg, from: Arg, stride: usize, column: usize) -> [Arg; 10] {
         [
             to,
@@ -128,47 +191,27 @@ impl Shape {
         ]
     }
 
-    /// Lays the heads of some columns apart.
-    fn split(&self, device: &Device, x: &Tensor, column: usize) -> Result<Buffer> {
-        let n = self.maps() * self.l * self.w;
-        let y = device.activations(n)?;
-        let (kernel, v) = width(device, widths!("split_heads"), self.alike(x.stride));
-        device.launch(kernel, Grid::over(n / v), &self.arguments((&y).into(), x.arg(), x.stride, column))?;
-        Ok(y)
-    }
-
-    /// Lays heads side by side into some columns.
-    fn merge(&self, device: &Device, x: &Buffer, y: &Tensor, column: usize) -> Result<()> {
-        let (kernel, v) = width(device, widths!("merge_heads"), self.alike(y.stride));
-        let n = self.maps() * self.l * self.w;
-        device.launch(kernel, Grid::over(n / v), &self.arguments(y.arg(), x.into(), y.stride, column))
-    }
-
     /// A number that only what divides the width of a head and a row divides.
     fn alike(&self, stride: usize) -> usize {
         [8, 4, 2].into_iter().find(|n| self.width.is_multiple_of(*n) && stride.is_multiple_of(*n)).unwrap_or(1)
     }
 
-    /// `to = left · right` for every head; sides are `[L, W]` or `[L, L]`.
-    fn product(&self, device: &Device, to: (&Buffer, usize), k: usize, left: Turn<'_>, right: Turn<'_>) -> Result<()> {
-        let side = |turn: Turn<'_>| Side { at: turn.buffer.at(), stride: turn.columns, turned: turn.turned };
-        let target = Target { at: to.0.at(), stride: to.1, f32: false, sum: false };
-        let steps = [left.columns * self.l, right.columns * self.l, to.1 * self.l];
-        let batch = Batch { count: self.maps(), steps };
-        device.product(target, [self.l, to.1, k], side(left), side(right), Some(batch))
+    /// The kernel for rows of this length.
+    fn kernel(&self, names: [&'static str; 4]) -> &'static str {
+        let [short, middle, long, longest] = names;
+        match self.l {
+            0..=128 => short,
+            129..=256 => middle,
+            257..=512 => long,
+            _ => longest,
+        }
     }
 }
 
-fn matrix(buffer: &Buffer, columns: usize, turned: bool) -> Turn<'_> {
-    Turn { buffer, columns, turned }
-}
-
-/// A side of a product for every head.
-#[derive(Clone, Copy)]
-struct Turn<'a> {
-    buffer: &'a Buffer,
-    columns: usize,
-    turned: bool,
+macro_rules! lengths {
+    ($name:literal) => {
+        [concat!($name, "_128"), concat!($name, "_256"), concat!($name, "_512"), concat!($name, "_2048")]
+    };
 }
 
 impl State {
@@ -181,25 +224,24 @@ impl State {
         };
         let [q, k, v] = places.map(|(x, column)| shape.split(device, x, column));
         let parts = [q?, k?, v?];
-        let (l, w) = (shape.l, shape.w);
-        let n = shape.maps() * l * l;
+        let (l, n) = (shape.l, shape.maps() * shape.l * shape.l);
         let map = Tensor::new(device.activations(n)?, n, 1);
-        let (query, key) = (matrix(&parts[0], w, false), matrix(&parts[1], w, true));
-        shape.product(device, (&map.buffer, l), w, query, key)?;
+        let scores = shape.squares_of(device, &map.buffer, l)?;
+        device.products(&scores, [l, l, shape.w], &parts[0].heads, parts[1].heads.turned())?;
         let args =
             [map.arg(), (&shape.starts).into(), shape.sequences.into(), heads.into(), l.into(), shape.scale().into()];
-        device.launch("softmax", Grid::warps(shape.maps() * l), &args)?;
+        device.launch(shape.kernel(lengths!("softmax")), Grid::warps(shape.maps() * l), &args)?;
         Ok(Self(Arc::new(Inner { shape, source, parts, map })))
     }
 
     /// `[R, H]`.
     fn context(&self, device: &Device) -> Result<Tensor> {
         let Inner { shape, parts, map, .. } = &*self.0;
-        let (l, w) = (shape.l, shape.w);
-        let apart = device.activations(shape.maps() * l * w)?;
-        shape.product(device, (&apart, w), l, matrix(&map.buffer, l, false), matrix(&parts[2], w, false))?;
         let y = Tensor::new(device.activations(shape.rows * shape.hidden())?, shape.rows, shape.hidden());
-        shape.merge(device, &apart, &y, 0)?;
+        let to = shape.lay(device, &y, 0)?;
+        let map = shape.squares_of(device, &map.buffer, shape.l)?;
+        device.products(&to.heads, [shape.l, shape.w, shape.l], &map, &parts[2].heads)?;
+        shape.merge(device, &to, &y, 0)?;
         Ok(y)
     }
 
@@ -213,32 +255,31 @@ impl State {
     ) -> Result<()> {
         let Inner { shape, parts, map, source } = &*self.0;
         let (l, w, hidden) = (shape.l, shape.w, shape.hidden());
-        let out = Tensor::new(device.activations(shape.rows * 3 * hidden)?, shape.rows, 3 * hidden);
-        let slope = match context {
-            Some(context) => {
-                let (grad, slope) = (shape.split(device, context, 0)?, device.activations(shape.maps() * l * l)?);
-                let value = device.activations(shape.maps() * l * w)?;
-                shape.product(device, (&value, w), l, matrix(&map.buffer, l, true), matrix(&grad, w, false))?;
-                shape.merge(device, &value, &out, 2 * hidden)?;
-                shape.product(device, (&slope, l), w, matrix(&grad, w, false), matrix(&parts[2], w, true))?;
-                slope
-            }
-            None => {
-                let zeros = device.zeros(shape.maps() * l * w * device.precision().bytes())?;
-                shape.merge(device, &zeros, &out, 2 * hidden)?;
-                device.zeros(shape.maps() * l * l * device.precision().bytes())?
-            }
-        };
+        let bytes = device.precision().bytes();
+        let (n, size) = (shape.maps() * l * l, shape.rows * 3 * hidden);
+        // Without a context the value gets no gradient.
+        let out = if context.is_some() { device.activations(size) } else { device.zeros(size * bytes) };
+        let out = Tensor::new(out?, shape.rows, 3 * hidden);
+        let slope = if context.is_some() { device.activations(n) } else { device.zeros(n * bytes) }?;
+        let slopes = shape.squares_of(device, &slope, l)?;
+        if let Some(context) = context {
+            let (grad, maps) = (shape.split(device, context, 0)?, shape.squares_of(device, &map.buffer, l)?);
+            let value = shape.lay(device, &out, 2 * hidden)?;
+            device.products(&value.heads, [l, w, l], maps.turned(), &grad.heads)?;
+            shape.merge(device, &value, &out, 2 * hidden)?;
+            device.products(&slopes, [l, l, w], &grad.heads, parts[2].heads.turned())?;
+        }
         let extra = map_grad.map(|grad| self.fill(device, grad)).transpose()?;
         let extra = Arg::U64(extra.as_ref().map_or(0, |extra| extra.buffer.at()));
         let rows = shape.maps() * l;
-        let args = [(&slope).into(), map.arg(), extra, count(rows), l.into(), shape.scale().into()];
-        device.launch("softmax_backward", Grid::warps(rows), &args)?;
-        let part = device.activations(shape.maps() * l * w)?;
-        shape.product(device, (&part, w), l, matrix(&slope, l, false), matrix(&parts[1], w, false))?;
-        shape.merge(device, &part, &out, 0)?;
-        shape.product(device, (&part, w), l, matrix(&slope, l, true), matrix(&parts[0], w, false))?;
-        shape.merge(device, &part, &out, hidden)?;
+        let args = [(&slope).into(), map.arg(), extra, rows.into(), l.into(), shape.scale().into()];
+        device.launch(shape.kernel(lengths!("softmax_backward")), Grid::warps(rows), &args)?;
+        let query = shape.lay(device, &out, 0)?;
+        device.products(&query.heads, [l, w, l], &slopes, &parts[1].heads)?;
+        shape.merge(device, &query, &out, 0)?;
+        let key = shape.lay(device, &out, hidden)?;
+        device.products(&key.heads, [l, w, l], slopes.turned(), &parts[0].heads)?;
+        shape.merge(device, &key, &out, hidden)?;
         match source {
             Source::Joined(x) => gradients.add(x.id(), out),
             Source::Apart { query_key, value } => {

@@ -5,16 +5,17 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
-use cudarc::cublas::{CudaBlas, result as cublas};
-use cudarc::driver::result::memcpy_dtod_async;
-use cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, LaunchConfig, PushKernelArg, sys,
-};
+use cudarc::cublas::CudaBlas;
+use cudarc::cublas::sys::{self as blas, cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
+use cudarc::driver::result::{memcpy_dtod_async, memcpy_dtoh_async, memset_d8_async};
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, LaunchConfig, PushKernelArg, sys};
 use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 
+use super::lock;
+use super::memory::{Buffer, Memory};
+use super::staging::{SLOT, Staging};
 use crate::error::{Error, ErrorKind, Result};
 
 const KERNELS: &str = concat!(
@@ -61,26 +62,18 @@ pub struct Device {
     blas: CudaBlas,
     module: Arc<CudaModule>,
     functions: Mutex<HashMap<&'static str, CudaFunction>>,
+    staging: Mutex<Staging>,
+    memory: Memory,
     precision: Precision,
 }
 
-/// Memory of a device; given back when it is dropped, after what was started before.
-pub(super) struct Buffer {
-    slice: CudaSlice<u8>,
-    pointer: u64,
-}
-
-impl Buffer {
-    /// Where it begins on the device.
-    pub(super) fn at(&self) -> u64 {
-        self.pointer
-    }
-}
+/// The largest tensor, so that kernels count in 32 bits.
+const MOST: usize = (1 << 32) - (1 << 24);
 
 /// What a kernel is told.
 #[derive(Clone, Copy)]
 pub(super) enum Arg {
-    /// A place on the device, or a number of elements.
+    /// A place on the device.
     U64(u64),
     U32(u32),
     F32(f32),
@@ -88,13 +81,13 @@ pub(super) enum Arg {
 
 impl From<&Buffer> for Arg {
     fn from(buffer: &Buffer) -> Self {
-        Self::U64(buffer.pointer)
+        Self::U64(buffer.at())
     }
 }
 
 impl From<Option<&Buffer>> for Arg {
     fn from(buffer: Option<&Buffer>) -> Self {
-        Self::U64(buffer.map_or(0, |buffer| buffer.pointer))
+        Self::U64(buffer.map_or(0, Buffer::at))
     }
 }
 
@@ -122,19 +115,17 @@ impl From<f32> for Arg {
 pub(super) struct Grid {
     pub(super) blocks: [usize; 2],
     pub(super) threads: usize,
-    /// Bytes of shared memory that the kernel asks for by name.
-    pub(super) shared: usize,
 }
 
 impl Grid {
     /// Enough threads for `n` pieces of work that a loop shares out.
     pub(super) fn over(n: usize) -> Self {
-        Self { blocks: [n.div_ceil(256).clamp(1, 1 << 14), 1], threads: 256, shared: 0 }
+        Self { blocks: [n.div_ceil(256).clamp(1, 1 << 14), 1], threads: 256 }
     }
 
     /// One block for each of `n`.
     pub(super) fn blocks(n: usize, threads: usize) -> Self {
-        Self { blocks: [n, 1], threads, shared: 0 }
+        Self { blocks: [n, 1], threads }
     }
 
     /// One warp for each of `n`, four a block.
@@ -162,11 +153,31 @@ pub(super) struct Target {
     pub(super) sum: bool,
 }
 
-/// How many products lie how far apart: left side, right side, target, in numbers.
+/// Matrices of one shape, one for each head: where each begins, and how far apart its rows are.
+pub(super) struct Heads {
+    places: Buffer,
+    count: usize,
+    stride: usize,
+}
+
+/// A side of the products for every head.
 #[derive(Clone, Copy)]
-pub(super) struct Batch {
-    pub(super) count: usize,
-    pub(super) steps: [usize; 3],
+pub(super) struct HeadSide<'a> {
+    heads: &'a Heads,
+    turned: bool,
+}
+
+impl Heads {
+    /// Read as their transposes.
+    pub(super) fn turned(&self) -> HeadSide<'_> {
+        HeadSide { heads: self, turned: true }
+    }
+}
+
+impl<'a> From<&'a Heads> for HeadSide<'a> {
+    fn from(heads: &'a Heads) -> Self {
+        Self { heads, turned: false }
+    }
 }
 
 impl Device {
@@ -179,11 +190,12 @@ impl Device {
         let context = CudaContext::new(ordinal).map_err(|e| failed("no device", &e))?;
         // Safety: there is one stream, so nothing can be read in another before it is written in this one.
         unsafe { context.disable_event_tracking() };
-        keep_memory(&context)?;
         let stream = context.new_stream().map_err(|e| failed("no stream", &e))?;
         let blas = CudaBlas::new(Arc::clone(&stream)).map_err(|e| failed("cuBLAS", &e))?;
         let module = context.load_module(compile(&context, precision)?).map_err(|e| failed("kernels", &e))?;
-        Ok(Arc::new(Self { context, stream, blas, module, functions: Mutex::default(), precision }))
+        let (functions, staging) = (Mutex::default(), Mutex::new(Staging::new(&context)));
+        let memory = Memory::default();
+        Ok(Arc::new(Self { context, stream, blas, module, functions, staging, memory, precision }))
     }
 
     /// What the driver calls it.
@@ -217,14 +229,19 @@ impl Device {
 
     /// Memory with whatever was in it.
     pub(super) fn alloc(&self, bytes: usize) -> Result<Buffer> {
-        // Safety: whoever asks writes before anybody reads.
-        let slice = unsafe { self.stream.alloc::<u8>(bytes.max(16)) };
-        self.buffer(slice.map_err(|e| failed(&format!("{bytes} bytes of device memory"), &e))?)
+        if bytes > MOST {
+            let message = format!("{bytes} bytes in one tensor, at most {MOST}: take fewer sequences at once");
+            return Err(Error::new(ErrorKind::Backend, message).at("cuda"));
+        }
+        self.memory.take(&self.stream, bytes)
     }
 
     pub(super) fn zeros(&self, bytes: usize) -> Result<Buffer> {
-        let slice = self.stream.alloc_zeros::<u8>(bytes.max(16));
-        self.buffer(slice.map_err(|e| failed(&format!("{bytes} bytes of device memory"), &e))?)
+        let buffer = self.alloc(bytes)?;
+        // Safety: the buffer is at least this long, and nobody else has it yet.
+        let result = unsafe { memset_d8_async(buffer.at(), 0, bytes, self.stream.cu_stream()) };
+        result.map_err(|e| failed("zeros", &e))?;
+        Ok(buffer)
     }
 
     /// Memory for `n` activations.
@@ -232,32 +249,30 @@ impl Device {
         self.alloc(n * self.precision.bytes())
     }
 
-    fn buffer(&self, slice: CudaSlice<u8>) -> Result<Buffer> {
-        let pointer = slice.device_ptr(&self.stream).0;
-        Ok(Buffer { slice, pointer })
-    }
-
     /// Copies bytes from one buffer to another, which belongs to whoever asks.
     pub(super) fn copy(&self, from: &Buffer, to: &Buffer, bytes: usize) -> Result<()> {
         // Safety: both buffers live until the stream is done with them, and are at least this long.
-        let result = unsafe { memcpy_dtod_async(to.pointer, from.pointer, bytes, self.stream.cu_stream()) };
+        let result = unsafe { memcpy_dtod_async(to.at(), from.at(), bytes, self.stream.cu_stream()) };
         result.map_err(|e| failed("copy", &e))
     }
 
     /// Brings plain numbers to the device.
     pub(super) fn upload<N: Plain>(&self, values: &[N]) -> Result<Buffer> {
-        if values.is_empty() {
-            return self.zeros(0);
+        let (bytes, to) = (bytes_of(values), self.alloc(size_of_val(values))?);
+        for (chunk, from) in bytes.chunks(SLOT).zip((0..).step_by(SLOT)) {
+            let mut staging = lock(&self.staging);
+            staging.upload(&self.stream, chunk, to.at() + from).map_err(|e| failed("upload", &e))?;
         }
-        let slice = self.stream.clone_htod(bytes_of(values)).map_err(|e| failed("upload", &e))?;
-        self.buffer(slice)
+        Ok(to)
     }
 
     /// The first `n` floats of a buffer. Waits.
     pub(super) fn download(&self, buffer: &Buffer, n: usize) -> Result<Vec<f32>> {
-        let part = buffer.slice.slice(..n * 4);
-        let bytes = self.stream.clone_dtoh(&part).map_err(|e| failed("download", &e))?;
-        Ok(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+        let mut values = vec![0f32; n];
+        // Safety: the buffer holds at least `n` floats.
+        let copied = unsafe { memcpy_dtoh_async(&mut values, buffer.at(), self.stream.cu_stream()) };
+        copied.and_then(|()| self.stream.synchronize()).map_err(|e| failed("download", &e))?;
+        Ok(values)
     }
 
     /// Floats as activations.
@@ -267,7 +282,7 @@ impl Device {
             return Ok(wide);
         }
         let narrow = self.activations(values.len())?;
-        self.launch("narrow_all", Grid::over(values.len()), &[(&narrow).into(), (&wide).into(), count(values.len())])?;
+        self.launch("narrow_all", Grid::over(values.len()), &[(&narrow).into(), (&wide).into(), values.len().into()])?;
         Ok(narrow)
     }
 
@@ -277,12 +292,11 @@ impl Device {
         if x == 0 || y == 0 {
             return Ok(());
         }
-        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = lock(&self.functions);
         let function = match functions.get(name) {
             Some(function) => function,
             None => {
                 let function = self.module.load_function(name).map_err(|e| failed(name, &e))?;
-                allow_shared(&function).map_err(|e| failed(name, &e))?;
                 functions.entry(name).or_insert(function)
             }
         };
@@ -297,73 +311,122 @@ impl Device {
         let config = LaunchConfig {
             grid_dim: (x as u32, y as u32, 1),
             block_dim: (grid.threads as u32, 1, 1),
-            shared_mem_bytes: grid.shared as u32,
+            shared_mem_bytes: 0,
         };
         // Safety: names and arguments are those of the kernels beside this file, and buffers live until the stream is
         // done with them.
         unsafe { launch.launch(config) }.map(drop).map_err(|e| failed(name, &e))
     }
 
-    /// `to[m, n] = left[m, k] · right[k, n]`, or many of them.
-    pub(super) fn product(
-        &self,
-        to: Target,
-        [m, n, k]: [usize; 3],
-        left: Side,
-        right: Side,
-        batch: Option<Batch>,
-    ) -> Result<()> {
+    /// `to[m, n] = left[m, k] · right[k, n]`.
+    pub(super) fn product(&self, to: Target, [m, n, k]: [usize; 3], left: Side, right: Side) -> Result<()> {
         if m == 0 || n == 0 || k == 0 {
             return Ok(());
         }
-        let op = |side: Side| match side.turned {
-            true => cublasOperation_t::CUBLAS_OP_T,
-            false => cublasOperation_t::CUBLAS_OP_N,
-        };
-        let (handle, data) = (*self.blas.handle(), self.precision.data_type());
+        let data = self.precision.data_type();
         let target = if to.f32 { cudaDataType::CUDA_R_32F } else { data };
         let (one, beta) = (1f32, if to.sum { 1f32 } else { 0f32 });
-        let pointer = |number: &f32| std::ptr::from_ref(number).cast::<c_void>();
-        let compute = cublasComputeType_t::CUBLAS_COMPUTE_32F;
-        let algorithm = cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT;
-        let Batch { count, steps: [step_left, step_right, step_to] } =
-            batch.unwrap_or(Batch { count: 1, steps: [0; 3] });
         // cuBLAS thinks in columns: what lies here row by row is the transpose of what it sees, so the sides change places.
         // Safety: pointers and sizes are those of live buffers.
-        let result = unsafe {
-            cublas::gemm_strided_batched_ex(
-                handle,
-                op(right),
-                op(left),
+        let status = unsafe {
+            blas::cublasGemmEx(
+                *self.blas.handle(),
+                op(right.turned),
+                op(left.turned),
                 n as i32,
                 m as i32,
                 k as i32,
-                pointer(&one),
+                number(&one),
                 right.at as *const c_void,
                 data,
                 right.stride as i32,
-                step_right as i64,
                 left.at as *const c_void,
                 data,
                 left.stride as i32,
-                step_left as i64,
-                pointer(&beta),
+                number(&beta),
                 to.at as *mut c_void,
                 target,
                 to.stride as i32,
-                step_to as i64,
-                count as i32,
-                compute,
-                algorithm,
+                COMPUTE,
+                ALGORITHM,
             )
         };
-        result.map_err(|e| failed(&format!("product {m} by {k} by {n}"), &e))
+        status.result().map_err(|e| failed(&format!("product {m} by {k} by {n}"), &e))
+    }
+
+    /// The same for every head, in the precision of activations.
+    pub(super) fn products<'a>(
+        &self,
+        to: &Heads,
+        [m, n, k]: [usize; 3],
+        left: impl Into<HeadSide<'a>>,
+        right: impl Into<HeadSide<'a>>,
+    ) -> Result<()> {
+        if to.count == 0 || m == 0 || n == 0 || k == 0 {
+            return Ok(());
+        }
+        let (left, right, data) = (left.into(), right.into(), self.precision.data_type());
+        let (one, zero) = (1f32, 0f32);
+        // Safety: as in `product`; each array of places has `count` of them.
+        let status = unsafe {
+            blas::cublasGemmBatchedEx(
+                *self.blas.handle(),
+                op(right.turned),
+                op(left.turned),
+                n as i32,
+                m as i32,
+                k as i32,
+                number(&one),
+                right.heads.places.at() as *const *const c_void,
+                data,
+                right.heads.stride as i32,
+                left.heads.places.at() as *const *const c_void,
+                data,
+                left.heads.stride as i32,
+                number(&zero),
+                to.places.at() as *const *mut c_void,
+                data,
+                to.stride as i32,
+                to.count as i32,
+                COMPUTE,
+                ALGORITHM,
+            )
+        };
+        status.result().map_err(|e| failed(&format!("{} products {m} by {k} by {n}", to.count), &e))
+    }
+
+    /// Where the heads of sequences of equal length lie: `maps` of them, `heads` side by side, rows `stride` numbers apart,
+    /// heads `width`.
+    pub(super) fn heads(
+        &self,
+        base: u64,
+        [maps, heads, length]: [usize; 3],
+        [stride, width]: [usize; 2],
+    ) -> Result<Heads> {
+        let (places, bytes) = (self.alloc(8 * maps)?, self.precision.bytes());
+        let args = [
+            (&places).into(),
+            Arg::U64(base),
+            maps.into(),
+            heads.into(),
+            (stride * bytes).into(),
+            (width * bytes).into(),
+            length.into(),
+        ];
+        self.launch("head_places", Grid::blocks(maps.div_ceil(256), 256), &args)?;
+        Ok(Heads { places, count: maps, stride })
     }
 }
 
-/// A number of elements, which kernels take in 64 bits.
-pub(super) fn count(n: usize) -> Arg {
-    Arg::U64(n as u64)
+const COMPUTE: cublasComputeType_t = cublasComputeType_t::CUBLAS_COMPUTE_32F;
+const ALGORITHM: cublasGemmAlgo_t = cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT;
+
+fn op(turned: bool) -> cublasOperation_t {
+    if turned { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N }
+}
+
+fn number(number: &f32) -> *const c_void {
+    std::ptr::from_ref(number).cast()
 }
 
 /// A type whose bytes are numbers.
@@ -423,26 +486,6 @@ fn compile(context: &CudaContext, precision: Precision) -> Result<cudarc::nvrtc:
         };
         Error::new(ErrorKind::Backend, message).at("cuda: kernels")
     })
-}
-
-/// Freed memory stays with this process: a step wants the same again.
-fn keep_memory(context: &CudaContext) -> Result<()> {
-    let mut pool = std::ptr::null_mut();
-    let mut threshold = u64::MAX;
-    // Safety: `pool` and `threshold` live over the calls, and the attribute takes 64 bits.
-    let result = unsafe {
-        sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()).result().and_then(|()| {
-            let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-            sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result()
-        })
-    };
-    result.map_err(|e| failed("memory pool", &e))
-}
-
-/// Rows of up to 4,096 floats a warp stay in shared memory: more than a kernel gets unasked.
-fn allow_shared(function: &CudaFunction) -> std::result::Result<(), cudarc::driver::DriverError> {
-    let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-    function.set_attribute(attribute, 65_536)
 }
 
 /// The first line is what went wrong; what follows it are addresses.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::device::{Device, Grid, count};
+use super::device::{Device, Grid};
 use super::tensor::Tensor;
 use crate::backend::tape;
 use crate::error::Result;
@@ -57,6 +57,6 @@ impl Gradients {
 /// `x + y`, of the same shape.
 pub(super) fn sum(device: &Device, x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let z = x.like(device)?;
-    device.launch("add", Grid::over(x.span() / 4), &[z.arg(), x.arg(), y.arg(), count(x.span())])?;
+    device.launch("add", Grid::over(x.span() / 4), &[z.arg(), x.arg(), y.arg(), x.span().into()])?;
     Ok(z)
 }

@@ -1,7 +1,8 @@
 //! Losses, their slopes, and where their values add up until somebody asks.
 
-use super::device::{Arg, Buffer, Device, Grid, count};
+use super::device::{Arg, Device, Grid};
 use super::gradients::Gradients;
+use super::memory::Buffer;
 use super::operations::{width, widths};
 use super::tensor::Tensor;
 use crate::backend::training::Term;
@@ -140,7 +141,7 @@ impl Loser<'_> {
     fn elements(&mut self, x: &Tensor, teacher: &Tensor, divergence: bool) -> Result<()> {
         same_shape(x, teacher)?;
         let (device, n) = (self.device, x.span());
-        let grid = Grid { blocks: [n.div_ceil(256 * 32).clamp(1, 4096), 1], threads: 256, shared: 0 };
+        let grid = Grid { blocks: [n.div_ceil(256 * 32).clamp(1, 4096), 1], threads: 256 };
         let (losses, weight) = (device.alloc(grid.blocks[0] * 4)?, self.weight / n.max(1) as f32);
         self.seeds.write(x, |slope, sum| {
             let args = [
@@ -148,7 +149,7 @@ impl Loser<'_> {
                 slope.arg(),
                 x.arg(),
                 teacher.arg(),
-                count(n),
+                n.into(),
                 u32::from(divergence).into(),
                 weight.into(),
                 u32::from(sum).into(),

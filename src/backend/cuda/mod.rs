@@ -10,9 +10,11 @@ mod attention;
 mod device;
 mod gradients;
 mod loss;
+mod memory;
 mod operations;
 mod parameter;
 mod runs;
+mod staging;
 mod tensor;
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::device::{Arg, Buffer, Device, Grid, Precision, Side, Target, count};
+use super::device::{Arg, Device, Grid, Precision, Side, Target};
 use super::gradients::{Gradients, sum};
-use super::runs::{Into as To, add_rows};
+use super::memory::Buffer;
+use super::runs::{Into as To, Runs};
 use super::{CudaBackend, Parameter, Tensor};
 use crate::backend::candle::kernels::random::Stream;
 use crate::backend::{Activation, Lengths, Linear, Norm, NormKind};
@@ -70,12 +71,13 @@ impl CudaBackend {
         let (kernel, v) = width(device, widths!("embed"), h);
         device.launch(kernel, Grid::over(rows * h / v), &args)?;
         if self.recording() {
-            let sources: Vec<_> = sources.iter().map(|(table, ids)| (Arc::clone(table), ids.to_vec())).collect();
-            let device = Arc::clone(device);
+            // Sorted now, while the device is busy with what came before.
+            let sources = sources.iter().map(|(table, ids)| Ok((Arc::clone(table), Runs::new(device, ids)?)));
+            let (sources, device) = (sources.collect::<Result<Vec<_>>>()?, Arc::clone(device));
             let backward = move |grad: Tensor, _: &mut Gradients| {
-                for (table, ids) in &sources {
+                for (table, runs) in &sources {
                     if let Some(gradient) = &table.gradient {
-                        add_rows(&device, &grad, ids, To::Weight(gradient))?;
+                        runs.add(&device, &grad, To::Weight(gradient))?;
                     }
                 }
                 Ok(())
@@ -92,13 +94,13 @@ impl CudaBackend {
         let z = Tensor::strided(device.activations(x.rows * stride(n))?, x.rows, n, stride(n));
         let weight = Side { at: layer.weight.at(), stride: k, turned: true };
         let to = Target { at: z.buffer.at(), stride: z.stride, f32: false, sum: false };
-        device.product(to, [x.rows, n, k], side(x, false), weight, None)?;
+        device.product(to, [x.rows, n, k], side(x, false), weight)?;
         let y = if recording && act != Activation::None { z.like(device)? } else { z.clone() };
         let bias = layer.bias.as_ref().and_then(|bias| bias.value.as_ref());
         if bias.is_some() || act != Activation::None {
-            let (kernel, v) = width(device, widths!("bias_act"), n);
+            let (kernel, v) = width(device, widths!("bias_act"), z.stride);
             let args = [y.arg(), z.arg(), bias.into(), x.rows.into(), n.into(), z.stride.into(), code(act).into()];
-            device.launch(kernel, Grid::over(x.rows * n / v), &args)?;
+            device.launch(kernel, Grid::over(z.span() / v), &args)?;
         }
         if recording {
             let (x, weight, bias, device) =
@@ -110,12 +112,12 @@ impl CudaBackend {
                 }
                 if let Some(gradient) = &weight.gradient {
                     let to = Target { at: gradient.at(), stride: k, f32: true, sum: true };
-                    device.product(to, [n, k, x.rows], side(&grad, true), side(&x, false), None)?;
+                    device.product(to, [n, k, x.rows], side(&grad, true), side(&x, false))?;
                 }
                 gradients.write(&x, |to, add| {
                     let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add };
                     let weight = Side { at: weight.at(), stride: k, turned: false };
-                    device.product(to, [x.rows, k, n], side(&grad, false), weight, None)
+                    device.product(to, [x.rows, k, n], side(&grad, false), weight)
                 })
             };
             self.record(&y, Box::new(backward));
@@ -149,7 +151,7 @@ impl CudaBackend {
             normalise.into(),
         ];
         let (kernel, _) = width(device, widths!("norm"), h);
-        device.launch(kernel, Grid { shared: 16 * h, ..Grid::warps(x.rows) }, &args)?;
+        device.launch(kernel, Grid::warps(x.rows), &args)?;
         if let (Some(kept), Some(rstd)) = (kept, rstd) {
             let (x, residual, device) = (x.id(), residual.map(Tensor::id), Arc::clone(device));
             let (weight, bias) = (Arc::clone(&layer.weight), Arc::clone(&layer.bias));
@@ -213,14 +215,16 @@ impl CudaBackend {
         let (device, h) = (&self.device, x.columns);
         let y = Tensor::new(device.activations(rows.len() * h)?, rows.len(), h);
         let numbers = device.upload(rows)?;
-        let args = [y.arg(), x.arg(), (&numbers).into(), count(y.span()), h.into()];
+        let args = [y.arg(), x.arg(), (&numbers).into(), y.span().into(), h.into()];
         device.launch("gather_rows", Grid::over(y.span()), &args)?;
-        let (into, rows) = (x.clone(), rows.to_vec());
-        self.record_moved(&y, x, move |device, grad| {
-            let slope = into.zeros_like(device)?;
-            add_rows(device, &grad, &rows, To::Rows(&slope))?;
-            Ok(slope)
-        });
+        if self.recording() {
+            let (into, runs) = (x.clone(), Runs::new(device, rows)?);
+            self.record_moved(&y, x, move |device, grad| {
+                let slope = into.zeros_like(device)?;
+                runs.add(device, &grad, To::Rows(&slope))?;
+                Ok(slope)
+            });
+        }
         Ok(y)
     }
 
@@ -242,12 +246,12 @@ impl CudaBackend {
         }
         let edges = device.upload(&edges)?;
         let y = Tensor::new(device.activations(x.rows * 3 * h)?, x.rows, 3 * h);
-        let args = [y.arg(), x.arg(), (&edges).into(), count(y.span()), h.into()];
+        let args = [y.arg(), x.arg(), (&edges).into(), y.span().into(), h.into()];
         device.launch("trigram", Grid::over(y.span()), &args)?;
         let like = x.clone();
         self.record_moved(&y, x, move |device, grad| {
             let slope = like.like(device)?;
-            let args = [slope.arg(), grad.arg(), (&edges).into(), count(slope.span()), h.into()];
+            let args = [slope.arg(), grad.arg(), (&edges).into(), slope.span().into(), h.into()];
             device.launch("trigram_backward", Grid::over(slope.span()), &args)?;
             Ok(slope)
         });
@@ -261,8 +265,9 @@ impl CudaBackend {
             let y = x.like(device)?;
             let threshold = (f64::from(p) * 4_294_967_296.0) as u32;
             let scale = 1.0 / (1.0 - p);
-            let args = [y.arg(), x.arg(), count(x.span()), threshold.into(), scale.into(), low.into(), high.into()];
-            device.launch("dropout", Grid::over(x.span()), &args)?;
+            let args = [y.arg(), x.arg(), x.span().into(), threshold.into(), scale.into(), low.into(), high.into()];
+            let (kernel, v) = width(device, widths!("dropout"), x.span());
+            device.launch(kernel, Grid::over(x.span() / v), &args)?;
             Ok(y)
         };
         let y = run(&self.device, x)?;
@@ -291,7 +296,7 @@ impl CudaBackend {
 /// Some neighbouring columns, packed.
 pub(super) fn take_columns(device: &Device, x: &Tensor, columns: Range<usize>) -> Result<Tensor> {
     let y = Tensor::new(device.activations(x.rows * columns.len())?, x.rows, columns.len());
-    let args = [y.arg(), x.arg(), count(y.span()), columns.len().into(), x.stride.into(), columns.start.into()];
+    let args = [y.arg(), x.arg(), y.span().into(), columns.len().into(), x.stride.into(), columns.start.into()];
     device.launch("take_columns", Grid::over(y.span()), &args)?;
     Ok(y)
 }
@@ -299,7 +304,7 @@ pub(super) fn take_columns(device: &Device, x: &Tensor, columns: Range<usize>) -
 /// The way back: `h` columns, zero beside those of `grad`.
 pub(super) fn put_columns(device: &Device, grad: &Tensor, h: usize, from: usize) -> Result<Tensor> {
     let slope = Tensor::new(device.activations(grad.rows * h)?, grad.rows, h);
-    let args = [slope.arg(), grad.arg(), count(slope.span()), grad.columns.into(), h.into(), from.into()];
+    let args = [slope.arg(), grad.arg(), slope.span().into(), grad.columns.into(), h.into(), from.into()];
     device.launch("put_columns", Grid::over(slope.span()), &args)?;
     Ok(slope)
 }
@@ -311,7 +316,7 @@ fn before_activation(device: &Device, grad: Tensor, z: &Tensor, act: Activation)
     }
     let out = grad.like(device)?;
     let (kernel, v) = width(device, widths!("act_backward"), grad.span());
-    let args = [out.arg(), grad.arg(), z.arg(), count(grad.span()), code(act).into()];
+    let args = [out.arg(), grad.arg(), z.arg(), grad.span().into(), code(act).into()];
     device.launch(kernel, Grid::over(grad.span() / v), &args)?;
     Ok(out)
 }
@@ -322,7 +327,7 @@ fn add_columns(device: &Device, grad: &Tensor, kept: Option<&Tensor>, to: [Optio
     let partial = device.alloc(2 * blocks * n * 4)?;
     let kept = Arg::U64(kept.map_or(0, |kept| kept.buffer.at()));
     let args = [(&partial).into(), grad.arg(), kept, grad.rows.into(), n.into(), grad.stride.into()];
-    device.launch("column_sums", Grid { blocks: [n.div_ceil(32), blocks], threads: 256, shared: 0 }, &args)?;
+    device.launch("column_sums", Grid { blocks: [n.div_ceil(32), blocks], threads: 256 }, &args)?;
     for (half, total) in to.into_iter().enumerate() {
         if let Some(total) = total {
             let part = Arg::U64(partial.at() + (half * blocks * n * 4) as u64);

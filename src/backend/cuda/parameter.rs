@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::device::{Buffer, Device, Precision};
+use super::device::{Device, Precision};
+use super::memory::Buffer;
 use crate::backend::Stored;
 use crate::backend::training::{Kind, Layout};
 use crate::error::Result;

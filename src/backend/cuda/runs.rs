@@ -2,7 +2,8 @@
 //! they looked up and cut into runs; on the device each run is summed by a block of its own, and then the runs of a row.
 //! The order of every sum is fixed, so that two runs of a program give the same bytes.
 
-use super::device::{Arg, Buffer, Device, Grid};
+use super::device::{Arg, Device, Grid};
+use super::memory::Buffer;
 use super::tensor::Tensor;
 use crate::error::Result;
 
@@ -17,8 +18,46 @@ pub(super) enum Into<'a> {
     Rows(&'a Tensor),
 }
 
+/// Row numbers sorted by what they looked up, on the device.
+pub(super) struct Runs {
+    order: Buffer,
+    starts: Buffer,
+    targets: Buffer,
+    first_run: Buffer,
+    /// How many runs and how many targets.
+    counts: [usize; 2],
+}
+
+impl Runs {
+    pub(super) fn new(device: &Device, ids: &[u32]) -> Result<Self> {
+        let Sorted { order, starts, targets, first_run } = Sorted::new(ids);
+        Ok(Self {
+            counts: [starts.len() - 1, targets.len()],
+            order: device.upload(&order)?,
+            starts: device.upload(&starts)?,
+            targets: device.upload(&targets)?,
+            first_run: device.upload(&first_run)?,
+        })
+    }
+
+    /// Adds each row of `grad` `[R, h]` to the row that its id names.
+    pub(super) fn add(&self, device: &Device, grad: &Tensor, to: Into<'_>) -> Result<()> {
+        let ([runs, targets], h) = (self.counts, grad.columns);
+        let partial = device.alloc(runs * h * 4)?;
+        let threads = h.next_multiple_of(32).min(512);
+        let args = [(&partial).into(), grad.arg(), (&self.order).into(), (&self.starts).into(), h.into()];
+        device.launch("sum_runs", Grid::blocks(runs, threads), &args)?;
+        let (name, to): (_, Arg) = match to {
+            Into::Weight(gradient) => ("add_runs_to_weight", gradient.into()),
+            Into::Rows(gradient) => ("add_runs_to_rows", gradient.arg()),
+        };
+        let args = [to, (&partial).into(), (&self.targets).into(), (&self.first_run).into(), h.into()];
+        device.launch(name, Grid::blocks(targets, threads), &args)
+    }
+}
+
 /// Row numbers sorted by what they looked up.
-struct Runs {
+struct Sorted {
     order: Vec<u32>,
     /// Where each run begins in `order`, and where the last one ends.
     starts: Vec<u32>,
@@ -28,43 +67,34 @@ struct Runs {
     first_run: Vec<u32>,
 }
 
-impl Runs {
+impl Sorted {
     fn new(ids: &[u32]) -> Self {
-        let mut order: Vec<u32> = (0..ids.len() as u32).collect();
-        order.sort_by_key(|&row| ids[row as usize]); // stable: equal ids stay in order
-        let mut runs = Self { order, starts: vec![], targets: vec![], first_run: vec![] };
+        let mut sorted = Self { order: by_id(ids), starts: vec![], targets: vec![], first_run: vec![] };
         let mut at = 0;
-        for group in runs.order.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
-            runs.targets.push(ids[group[0] as usize]);
-            runs.first_run.push(runs.starts.len() as u32);
-            runs.starts.extend((0..group.len()).step_by(RUN).map(|from| (at + from) as u32));
+        for group in sorted.order.chunk_by(|&a, &b| ids[a as usize] == ids[b as usize]) {
+            sorted.targets.push(ids[group[0] as usize]);
+            sorted.first_run.push(sorted.starts.len() as u32);
+            sorted.starts.extend((0..group.len()).step_by(RUN).map(|from| (at + from) as u32));
             at += group.len();
         }
-        runs.first_run.push(runs.starts.len() as u32);
-        runs.starts.push(at as u32);
-        runs
+        sorted.first_run.push(sorted.starts.len() as u32);
+        sorted.starts.push(at as u32);
+        sorted
     }
 }
 
-/// Adds each row of `grad` `[R, h]` to the row that its id names.
-pub(super) fn add_rows(device: &Device, grad: &Tensor, ids: &[u32], to: Into<'_>) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
+/// Row numbers by their ids, equal ids in order: by counting, as ids are rows of a table.
+fn by_id(ids: &[u32]) -> Vec<u32> {
+    let most = ids.iter().copied().max().map_or(0, |id| id as usize + 1);
+    let mut next = vec![0u32; most + 1];
+    ids.iter().for_each(|&id| next[id as usize + 1] += 1);
+    (0..most).for_each(|id| next[id + 1] += next[id]);
+    let mut order = vec![0u32; ids.len()];
+    for (row, &id) in ids.iter().enumerate() {
+        order[next[id as usize] as usize] = row as u32;
+        next[id as usize] += 1;
     }
-    let runs = Runs::new(ids);
-    let (h, blocks) = (grad.columns, runs.starts.len() - 1);
-    let partial = device.alloc(blocks * h * 4)?;
-    let (order, starts) = (device.upload(&runs.order)?, device.upload(&runs.starts)?);
-    let threads = h.next_multiple_of(32).min(512);
-    let args = [(&partial).into(), grad.arg(), (&order).into(), (&starts).into(), h.into()];
-    device.launch("sum_runs", Grid::blocks(blocks, threads), &args)?;
-    let (targets, first_run) = (device.upload(&runs.targets)?, device.upload(&runs.first_run)?);
-    let (name, to): (_, Arg) = match to {
-        Into::Weight(gradient) => ("add_runs_to_weight", gradient.into()),
-        Into::Rows(gradient) => ("add_runs_to_rows", gradient.arg()),
-    };
-    let args = [to, (&partial).into(), (&targets).into(), (&first_run).into(), h.into()];
-    device.launch(name, Grid::blocks(runs.targets.len(), threads), &args)
+    order
 }
 
 #[cfg(test)]
@@ -73,14 +103,17 @@ mod tests {
 
     #[test]
     fn equal_ids_lie_together_in_order() {
-        let runs = Runs::new(&[6, 2, 2, 0, 6]);
-        assert_eq!(runs.order, [3, 1, 2, 0, 4]);
-        assert_eq!((runs.targets, runs.first_run, runs.starts), (vec![0, 2, 6], vec![0, 1, 2, 3], vec![0, 1, 3, 5]));
+        let sorted = Sorted::new(&[6, 2, 2, 0, 6]);
+        assert_eq!(sorted.order, [3, 1, 2, 0, 4]);
+        assert_eq!(
+            (sorted.targets, sorted.first_run, sorted.starts),
+            (vec![0, 2, 6], vec![0, 1, 2, 3], vec![0, 1, 3, 5])
+        );
     }
 
     #[test]
     fn a_long_group_is_several_runs() {
-        let runs = Runs::new(&[7; 70]);
-        assert_eq!((runs.targets, runs.first_run, runs.starts), (vec![7], vec![0, 3], vec![0, 32, 64, 70]));
+        let sorted = Sorted::new(&[7; 70]);
+        assert_eq!((sorted.targets, sorted.first_run, sorted.starts), (vec![7], vec![0, 3], vec![0, 32, 64, 70]));
     }
 }

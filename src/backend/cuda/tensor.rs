@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::device::{Arg, Buffer, Device, Grid, count};
+use super::device::{Arg, Device, Grid};
+use super::memory::Buffer;
 use crate::error::Result;
 
 /// Rows of activations. Cheap to clone; what is in it does not change, except where an operation made it and nobody else
@@ -63,7 +64,7 @@ impl Tensor {
             return Ok(Vec::new());
         }
         let y = device.alloc(n * 4)?;
-        let args = [(&y).into(), self.arg(), count(n), self.columns.into(), self.stride.into()];
+        let args = [(&y).into(), self.arg(), n.into(), self.columns.into(), self.stride.into()];
         device.launch("widen_rows", Grid::over(n), &args)?;
         device.download(&y, n)
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::device::{Buffer, Device, Grid};
+use super::device::{Device, Grid};
 use super::gradients::Gradients;
 use super::loss::Loser;
 pub(super) use super::loss::Losses;
+use super::memory::Buffer;
 use super::parameter::Moments;
 use super::{CudaBackend, Parameter, Tensor, Watched, lock};
 use crate::backend::Site;
@@ -15,7 +16,7 @@ use crate::backend::training::{Layout, Quantity, Report, Term, Training};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Numbers of one chunk.
-const CHUNK: usize = 1 << 14;
+const CHUNK: usize = 1 << 12;
 
 /// All weights as chunks for `kernels/adamw.cu`.
 pub(super) struct Optimizer {

@@ -1,4 +1,4 @@
-// AdamW over all weights in one launch. A block has one chunk: up to 16,384 neighbouring numbers of one weight.
+// AdamW over all weights in one launch. A block has one chunk: up to 4,096 neighbouring numbers of one weight.
 
 struct Chunk {
     float* value;

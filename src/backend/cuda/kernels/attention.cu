@@ -7,18 +7,15 @@ template <int V>
 __device__ void split_heads(T* y, const T* x, const u32* starts, u32 sequences, u32 heads, u32 L, u32 W, u32 width,
                             u32 stride, u32 from) {
     u32 packs = W / V;
-    u64 n = (u64)sequences * heads * L * packs;
-    for (u64 i = thread_index(); i < n; i += thread_count()) {
+    u32 n = sequences * heads * L * packs;
+    for (u32 i = thread_index(); i < n; i += thread_count()) {
         u32 w = i % packs * V;
-        u64 rest = i / packs;
-        u32 l = rest % L;
-        rest /= L;
-        u32 head = rest % heads, sequence = rest / heads;
+        u32 rest = i / packs, l = rest % L, map = rest / L, head = map % heads, sequence = map / heads;
         u32 row = starts[sequence] + l;
         Pack<V> out;
         for (int v = 0; v < V; v++) out.x[v] = narrow(0.f);
         if (w < width && row < starts[sequence + 1]) out = load<V>(x + (u64)row * stride + from + head * width + w);
-        store(y + i * V, out);
+        store(y + (u64)i * V, out);
     }
 }
 WIDTHS(split_heads,
@@ -30,56 +27,100 @@ template <int V>
 __device__ void merge_heads(T* y, const T* x, const u32* starts, u32 sequences, u32 heads, u32 L, u32 W, u32 width,
                             u32 stride, u32 from) {
     u32 packs = W / V;
-    u64 n = (u64)sequences * heads * L * packs;
-    for (u64 i = thread_index(); i < n; i += thread_count()) {
+    u32 n = sequences * heads * L * packs;
+    for (u32 i = thread_index(); i < n; i += thread_count()) {
         u32 w = i % packs * V;
-        u64 rest = i / packs;
-        u32 l = rest % L;
-        rest /= L;
-        u32 head = rest % heads, sequence = rest / heads;
+        u32 rest = i / packs, l = rest % L, map = rest / L, head = map % heads, sequence = map / heads;
         u32 row = starts[sequence] + l;
         if (w < width && row < starts[sequence + 1])
-            store(y + (u64)row * stride + from + head * width + w, load<V>(x + i * V));
+            store(y + (u64)row * stride + from + head * width + w, load<V>(x + (u64)i * V));
     }
 }
 WIDTHS(merge_heads,
        (T* y, const T* x, const u32* starts, u32 sequences, u32 heads, u32 L, u32 W, u32 width, u32 stride, u32 from),
        (y, x, starts, sequences, heads, L, W, width, stride, from))
 
-// Scores become attention in place, a warp a row: softmax(scale · score) over the keys of the sequence, zeros beyond.
-extern "C" __global__ void softmax(T* scores, const u32* starts, u32 sequences, u32 heads, u32 L, float scale) {
-    u32 lane = threadIdx.x & 31;
-    u64 row = thread_index() >> 5;
-    if (row >= (u64)sequences * heads * L) return;
-    u32 sequence = row / ((u64)heads * L);
-    u32 length = starts[sequence + 1] - starts[sequence];
-    T* at = scores + row * L;
-    if (row % L >= length) {
-        for (u32 c = lane; c < L; c += 32) at[c] = narrow(0.f);
-        return;
+// Scores become attention in place, a warp a row: softmax(scale · score) over the keys of the sequence, zeros beyond. A
+// lane holds N packs of 4 of the row in registers.
+template <int N>
+__device__ void softmax(T* scores, const u32* starts, u32 sequences, u32 heads, u32 L, float scale) {
+    u32 lane = threadIdx.x & 31, row = thread_index() >> 5;
+    if (row >= sequences * heads * L) return;
+    u32 sequence = row / (heads * L), length = starts[sequence + 1] - starts[sequence];
+    if (row % L >= length) length = 0;  // filled in
+    T* at = scores + (u64)row * L;
+    float x[N][4], most = -INFINITY, sum = 0.f;
+    for (int n = 0; n < N; n++) {
+        u32 c = (n * 32 + lane) * 4;
+        Pack<4> pack;
+        if (c < L) pack = load<4>(at + c);
+        for (int v = 0; v < 4; v++) {
+            x[n][v] = c + v < length ? scale * wide(pack.x[v]) : -INFINITY;
+            most = fmaxf(most, x[n][v]);
+        }
     }
-    float most = -INFINITY, sum = 0.f;
-    for (u32 c = lane; c < length; c += 32) most = fmaxf(most, wide(at[c]));
     most = warp_max(most);
-    for (u32 c = lane; c < length; c += 32) sum += __expf(scale * (wide(at[c]) - most));
-    sum = 1.f / warp_sum(sum);
-    for (u32 c = lane; c < L; c += 32) at[c] = narrow(c < length ? __expf(scale * (wide(at[c]) - most)) * sum : 0.f);
+    for (int n = 0; n < N; n++)
+        for (int v = 0; v < 4; v++) {
+            x[n][v] = x[n][v] > -INFINITY ? __expf(x[n][v] - most) : 0.f;
+            sum += x[n][v];
+        }
+    sum = warp_sum(sum);
+    sum = sum > 0.f ? 1.f / sum : 0.f;
+    for (int n = 0; n < N; n++) {
+        u32 c = (n * 32 + lane) * 4;
+        Pack<4> pack;
+        for (int v = 0; v < 4; v++) pack.x[v] = narrow(x[n][v] * sum);
+        if (c < L) store(at + c, pack);
+    }
 }
 
 // The gradient of the scores from that of the attention, in place, a warp a row: scale · p · (g − Σ g · p), where g is
 // what comes through the context plus what comes from a loss on the map, if there is one.
-extern "C" __global__ void softmax_backward(T* slope, const T* maps, const T* extra, u64 rows, u32 L, float scale) {
-    u32 lane = threadIdx.x & 31;
-    u64 row = thread_index() >> 5;
+template <int N>
+__device__ void softmax_backward(T* slope, const T* maps, const T* extra, u32 rows, u32 L, float scale) {
+    u32 lane = threadIdx.x & 31, row = thread_index() >> 5;
     if (row >= rows) return;
-    T* g = slope + row * L;
-    const T* p = maps + row * L;
-    const T* e = extra ? extra + row * L : 0;
-    float dot = 0.f;
-    for (u32 c = lane; c < L; c += 32) dot += (wide(g[c]) + (e ? wide(e[c]) : 0.f)) * wide(p[c]);
+    u64 start = (u64)row * L;
+    float g[N][4], p[N][4], dot = 0.f;
+    for (int n = 0; n < N; n++) {
+        u32 c = (n * 32 + lane) * 4;
+        Pack<4> a, b, e;
+        if (c < L) {
+            a = load<4>(slope + start + c), b = load<4>(maps + start + c);
+            if (extra) e = load<4>(extra + start + c);
+        }
+        for (int v = 0; v < 4; v++) {
+            g[n][v] = c < L ? wide(a.x[v]) + (extra ? wide(e.x[v]) : 0.f) : 0.f;
+            p[n][v] = c < L ? wide(b.x[v]) : 0.f;
+            dot += g[n][v] * p[n][v];
+        }
+    }
     dot = warp_sum(dot);
-    for (u32 c = lane; c < L; c += 32)
-        g[c] = narrow(scale * wide(p[c]) * (wide(g[c]) + (e ? wide(e[c]) : 0.f) - dot));
+    for (int n = 0; n < N; n++) {
+        u32 c = (n * 32 + lane) * 4;
+        Pack<4> pack;
+        for (int v = 0; v < 4; v++) pack.x[v] = narrow(scale * p[n][v] * (g[n][v] - dot));
+        if (c < L) store(slope + start + c, pack);
+    }
+}
+
+// An entry point for rows of up to 128, 256, 512 and 2,048.
+#define LENGTHS(name, parameters, arguments)                                        \
+    extern "C" __global__ void name##_128 parameters { name<1> arguments; }         \
+    extern "C" __global__ void name##_256 parameters { name<2> arguments; }         \
+    extern "C" __global__ void name##_512 parameters { name<4> arguments; }         \
+    extern "C" __global__ void name##_2048 parameters { name<16> arguments; }
+LENGTHS(softmax, (T* scores, const u32* starts, u32 sequences, u32 heads, u32 L, float scale),
+        (scores, starts, sequences, heads, L, scale))
+LENGTHS(softmax_backward, (T* slope, const T* maps, const T* extra, u32 rows, u32 L, float scale),
+        (slope, maps, extra, rows, L, scale))
+
+// Where the heads of a part begin in rows `stride` wide, for products that read them there: sequences of equal length.
+extern "C" __global__ void head_places(u64* places, u64 base, u32 maps, u32 heads, u32 row_bytes, u32 head_bytes,
+                                       u32 length) {
+    u32 i = thread_index();
+    if (i < maps) places[i] = base + (u64)(i / heads) * length * row_bytes + i % heads * head_bytes;
 }
 
 // Maps without what was filled in, one after the other, [L, L] of each head of each sequence; and back. `squares` holds

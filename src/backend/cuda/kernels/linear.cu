@@ -20,16 +20,17 @@ __device__ __forceinline__ float slope(float z, u32 act) {
     return 1.f;
 }
 
-// z += bias, y = act(z); z may be y, and bias may be null. Rows of `columns` numbers lie `stride` apart.
+// z += bias, y = act(z); z may be y, and bias may be null. Rows of `columns` numbers lie `stride` apart; what lies between
+// them is worked on too, because whole packs are faster.
 template <int V>
 __device__ void bias_act(T* y, T* z, const float* bias, u32 rows, u32 columns, u32 stride, u32 act) {
-    u32 width = columns / V;
-    for (u64 i = thread_index(); i < (u64)rows * width; i += thread_count()) {
+    u32 width = stride / V;
+    for (u32 i = thread_index(); i < rows * width; i += thread_count()) {
         u32 column = i % width * V;
-        u64 at = i / width * stride + column;
+        u64 at = (u64)(i / width) * stride + column;
         Pack<V> before = load<V>(z + at), after;
         for (int v = 0; v < V; v++) {
-            float x = wide(before.x[v]) + (bias ? bias[column + v] : 0.f);
+            float x = wide(before.x[v]) + (bias && column + v < columns ? bias[column + v] : 0.f);
             before.x[v] = narrow(x);
             after.x[v] = narrow(activate(x, act));
         }
@@ -42,14 +43,14 @@ WIDTHS(bias_act, (T* y, T* z, const float* bias, u32 rows, u32 columns, u32 stri
 
 // The gradient of z from that of act(z).
 template <int V>
-__device__ void act_backward(T* out, const T* grad, const T* z, u64 n, u32 act) {
-    for (u64 i = thread_index(); i < n / V; i += thread_count()) {
-        Pack<V> g = load<V>(grad + i * V), before = load<V>(z + i * V);
+__device__ void act_backward(T* out, const T* grad, const T* z, u32 n, u32 act) {
+    for (u32 i = thread_index(); i < n / V; i += thread_count()) {
+        Pack<V> g = load<V>(grad + (u64)i * V), before = load<V>(z + (u64)i * V);
         for (int v = 0; v < V; v++) g.x[v] = narrow(wide(g.x[v]) * slope(wide(before.x[v]), act));
-        store(out + i * V, g);
+        store(out + (u64)i * V, g);
     }
 }
-WIDTHS(act_backward, (T* out, const T* grad, const T* z, u64 n, u32 act), (out, grad, z, n, act))
+WIDTHS(act_backward, (T* out, const T* grad, const T* z, u32 n, u32 act), (out, grad, z, n, act))
 
 // Sums over blocks of 256 rows: partial[b, c] = the sum of x[r, c], and if y is there a second half with x · y.
 // Blocks of 32 by 8 threads.

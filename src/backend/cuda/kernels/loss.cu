@@ -97,12 +97,12 @@ extern "C" __global__ void cosine(float* losses, T* slope, const T* x, const T* 
 }
 
 // (x − t)² where `divergence` is 0, else p · ln(p / q) with p = t + 1e-12, q = x + 1e-12. `weight` holds one over n.
-extern "C" __global__ void elements(float* losses, T* slope, const T* x, const T* teacher, u64 n, u32 divergence,
+extern "C" __global__ void elements(float* losses, T* slope, const T* x, const T* teacher, u32 n, u32 divergence,
                                     float weight, u32 sum) {
     float loss = 0.f;
-    u64 packs = n / WIDEST;
-    for (u64 i = thread_index(); i < packs + (n - packs * WIDEST); i += thread_count()) {
-        u64 from = i < packs ? i * WIDEST : packs * WIDEST + (i - packs);
+    u32 packs = n / WIDEST;
+    for (u32 i = thread_index(); i < packs + (n - packs * WIDEST); i += thread_count()) {
+        u32 from = i < packs ? i * WIDEST : packs * WIDEST + (i - packs);
         Pack<WIDEST> a, b, out;
         int width = i < packs ? WIDEST : 1;
         if (i < packs) {

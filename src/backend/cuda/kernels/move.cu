@@ -1,22 +1,22 @@
 // Numbers that only change their place or their width.
 
-extern "C" __global__ void narrow_all(T* y, const float* x, u64 n) {
-    for (u64 i = thread_index(); i < n; i += thread_count()) y[i] = narrow(x[i]);
+extern "C" __global__ void narrow_all(T* y, const float* x, u32 n) {
+    for (u32 i = thread_index(); i < n; i += thread_count()) y[i] = narrow(x[i]);
 }
 
 // Rows of `columns` numbers that lie `stride` apart, packed.
-extern "C" __global__ void widen_rows(float* y, const T* x, u64 n, u32 columns, u32 stride) {
-    for (u64 i = thread_index(); i < n; i += thread_count()) y[i] = wide(x[i / columns * stride + i % columns]);
+extern "C" __global__ void widen_rows(float* y, const T* x, u32 n, u32 columns, u32 stride) {
+    for (u32 i = thread_index(); i < n; i += thread_count()) y[i] = wide(x[(u64)(i / columns) * stride + i % columns]);
 }
 
-extern "C" __global__ void add(T* z, const T* x, const T* y, u64 n) {
-    u64 packs = n / WIDEST;
-    for (u64 i = thread_index(); i < packs; i += thread_count()) {
+extern "C" __global__ void add(T* z, const T* x, const T* y, u32 n) {
+    u32 packs = n / WIDEST;
+    for (u32 i = thread_index(); i < packs; i += thread_count()) {
         Pack<WIDEST> a = load<WIDEST>(x + i * WIDEST), b = load<WIDEST>(y + i * WIDEST);
         for (int v = 0; v < WIDEST; v++) a.x[v] = narrow(wide(a.x[v]) + wide(b.x[v]));
         store(z + i * WIDEST, a);
     }
-    for (u64 i = packs * WIDEST + thread_index(); i < n; i += thread_count()) z[i] = narrow(wide(x[i]) + wide(y[i]));
+    for (u32 i = packs * WIDEST + thread_index(); i < n; i += thread_count()) z[i] = narrow(wide(x[i]) + wide(y[i]));
 }
 
 // y[r, :] = the sum over tables of table[ids[r], :]; a table that is not there is null.
@@ -24,7 +24,7 @@ template <int V>
 __device__ void embed(T* y, const T* a, const u32* a_ids, const T* b, const u32* b_ids, const T* c, const u32* c_ids,
                       u32 rows, u32 h) {
     u32 width = h / V;
-    for (u64 i = thread_index(); i < (u64)rows * width; i += thread_count()) {
+    for (u32 i = thread_index(); i < rows * width; i += thread_count()) {
         u32 row = i / width, at = i % width * V;
         float sum[V] = {};
         const T* tables[3] = {a, b, c};
@@ -77,42 +77,41 @@ extern "C" __global__ void add_runs_to_rows(T* gradient, const float* partial, c
     }
 }
 
-extern "C" __global__ void gather_rows(T* y, const T* x, const u32* rows, u64 n, u32 h) {
-    for (u64 i = thread_index(); i < n; i += thread_count()) y[i] = x[(u64)rows[i / h] * h + i % h];
+extern "C" __global__ void gather_rows(T* y, const T* x, const u32* rows, u32 n, u32 h) {
+    for (u32 i = thread_index(); i < n; i += thread_count()) y[i] = x[(u64)rows[i / h] * h + i % h];
 }
 
 // Columns `from..from + columns` of rows `stride` wide.
-extern "C" __global__ void take_columns(T* y, const T* x, u64 n, u32 columns, u32 stride, u32 from) {
-    for (u64 i = thread_index(); i < n; i += thread_count()) y[i] = x[i / columns * stride + from + i % columns];
+extern "C" __global__ void take_columns(T* y, const T* x, u32 n, u32 columns, u32 stride, u32 from) {
+    for (u32 i = thread_index(); i < n; i += thread_count()) y[i] = x[(u64)(i / columns) * stride + from + i % columns];
 }
 
 // The way back of take_columns into zeros.
-extern "C" __global__ void put_columns(T* y, const T* x, u64 n, u32 columns, u32 stride, u32 from) {
-    for (u64 i = thread_index(); i < n; i += thread_count()) {
+extern "C" __global__ void put_columns(T* y, const T* x, u32 n, u32 columns, u32 stride, u32 from) {
+    for (u32 i = thread_index(); i < n; i += thread_count()) {
         u32 column = i % stride;
         bool inside = column >= from && column < from + columns;
-        y[i] = inside ? x[i / stride * columns + column - from] : narrow(0.f);
+        y[i] = inside ? x[(u64)(i / stride) * columns + column - from] : narrow(0.f);
     }
 }
 
 // [next, own, previous] of each row in its own sequence. `edges[r]`: bit 0, r is the first of its sequence; bit 1, the
 // last.
-extern "C" __global__ void trigram(T* y, const T* x, const u32* edges, u64 n, u32 h) {
-    for (u64 i = thread_index(); i < n; i += thread_count()) {
-        u64 row = i / (3 * h);
+extern "C" __global__ void trigram(T* y, const T* x, const u32* edges, u32 n, u32 h) {
+    for (u32 i = thread_index(); i < n; i += thread_count()) {
+        u32 row = i / (3 * h);
         u32 part = i % (3 * h) / h, column = i % h;
         bool beyond = (part == 0 && (edges[row] & 2)) || (part == 2 && (edges[row] & 1));
-        y[i] = beyond ? narrow(0.f) : x[(row + 1 - part) * h + column];
+        y[i] = beyond ? narrow(0.f) : x[(u64)(row + 1 - part) * h + column];
     }
 }
 
-extern "C" __global__ void trigram_backward(T* slope, const T* grad, const u32* edges, u64 n, u32 h) {
-    for (u64 i = thread_index(); i < n; i += thread_count()) {
-        u64 row = i / h;
-        u32 column = i % h;
-        float sum = wide(grad[row * 3 * h + h + column]);
-        if (!(edges[row] & 1)) sum += wide(grad[(row - 1) * 3 * h + column]);
-        if (!(edges[row] & 2)) sum += wide(grad[(row + 1) * 3 * h + 2 * h + column]);
+extern "C" __global__ void trigram_backward(T* slope, const T* grad, const u32* edges, u32 n, u32 h) {
+    for (u32 i = thread_index(); i < n; i += thread_count()) {
+        u32 row = i / h, column = i % h;
+        float sum = wide(grad[(u64)row * 3 * h + h + column]);
+        if (!(edges[row] & 1)) sum += wide(grad[(u64)(row - 1) * 3 * h + column]);
+        if (!(edges[row] & 2)) sum += wide(grad[(u64)(row + 1) * 3 * h + 2 * h + column]);
         slope[i] = narrow(sum);
     }
 }
@@ -128,7 +127,16 @@ __device__ __forceinline__ u32 bits(u32 i, u32 low, u32 high) {
     return x ^ (x >> 15);
 }
 
-extern "C" __global__ void dropout(T* y, const T* x, u64 n, u32 threshold, float scale, u32 low, u32 high) {
-    for (u64 i = thread_index(); i < n; i += thread_count())
-        y[i] = narrow(bits((u32)i, low, high) >= threshold ? wide(x[i]) * scale : 0.f);
+template <int V>
+__device__ void dropout(T* y, const T* x, u32 n, u32 threshold, float scale, u32 low, u32 high) {
+    for (u32 i = thread_index() * V; i < n; i += thread_count() * V) {
+        Pack<V> pack = load<V>(x + i);
+        for (int v = 0; v < V; v++) {
+            bool kept = bits(i + v, low, high) >= threshold;
+            pack.x[v] = narrow(kept ? wide(pack.x[v]) * scale : 0.f);
+        }
+        store(y + i, pack);
+    }
 }
+WIDTHS(dropout, (T* y, const T* x, u32 n, u32 threshold, float scale, u32 low, u32 high),
+       (y, x, n, threshold, scale, low, high))

@@ -61,8 +61,9 @@ __device__ __forceinline__ float block_sum(float x) {
     return sum;
 }
 
-__device__ __forceinline__ u64 thread_index() { return (u64)blockIdx.x * blockDim.x + threadIdx.x; }
-__device__ __forceinline__ u64 thread_count() { return (u64)gridDim.x * blockDim.x; }
+// Counts fit 31 bits (the host checks it): a division by a row in 64 would cost more than the numbers that it finds.
+__device__ __forceinline__ u32 thread_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ u32 thread_count() { return gridDim.x * blockDim.x; }
 
 // An entry point for each width of an access: name_1, name_2, name_8 (name_4 in float).
 #ifdef BF16

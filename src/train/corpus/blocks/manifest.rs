@@ -133,9 +133,10 @@ pub(super) fn file_name(split: &str, number: usize) -> String {
     format!("blocks-{split}-{number:05}.bin")
 }
 
-/// Whether a file is called as a shard is.
-pub(super) fn is_shard(name: &str) -> bool {
-    SPLITS.iter().any(|split| name.starts_with(&format!("blocks-{split}-"))) && name.ends_with(".bin")
+/// Whether a file is called as one that an unfinished run leaves.
+pub(super) fn is_partial(name: &str) -> bool {
+    let shard = |split| name.starts_with(&format!("blocks-{split}-")) && name.ends_with(".bin");
+    name == "blocks.part" || SPLITS.into_iter().any(shard)
 }
 
 fn refuse(message: impl Into<String>) -> Error {

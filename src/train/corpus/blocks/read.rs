@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::super::Vocabulary;
 use super::super::hash;
@@ -19,6 +20,7 @@ use crate::text::Tokenizer;
 /// A folder of blocks, every byte of which is as its `blocks.json` states.
 pub struct Corpus {
     manifest: Manifest,
+    sha256: String,
     train: Blocks,
     dev: Blocks,
 }
@@ -58,12 +60,18 @@ impl Corpus {
         Vocabulary::of(tokenizer)?.require(&manifest.vocabulary)?;
         let layout = Layout::new(manifest.length, &manifest.vocabulary);
         let open = |split: &Split| Blocks::open(folder, split, layout);
-        Ok(Self { train: open(&manifest.train)?, dev: open(&manifest.dev)?, manifest })
+        let sha256 = hash::hex(Sha256::new_with_prefix(&json));
+        Ok(Self { train: open(&manifest.train)?, dev: open(&manifest.dev)?, manifest, sha256 })
     }
 
     /// What the folder states.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The sha256 of `blocks.json`, which states that of every other file: one name for all of the corpus.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// What to learn from.
@@ -78,7 +86,7 @@ impl Corpus {
 }
 
 impl Blocks {
-    fn open(folder: &Path, split: &Split, layout: Layout) -> Result<Self> {
+    pub(super) fn open(folder: &Path, split: &Split, layout: Layout) -> Result<Self> {
         let opened = split.shards.par_iter().map(|shard| {
             let file = open_shard(&folder.join(&shard.file), shard, layout);
             file.map_err(|e| e.at(&shard.file))
@@ -116,7 +124,7 @@ impl Blocks {
         let mut record = vec![0; self.layout.bytes()];
         let place = (index - first) * record.len() as u64;
         let mut read = || -> io::Result<()> {
-            // Nothing of a file is left in disorder by a panic between seek and read.
+            // A panic between seek and read leaves nothing in disorder: every reader seeks.
             let mut file = shard.file.lock().unwrap_or_else(PoisonError::into_inner);
             file.seek(SeekFrom::Start(place))?;
             file.read_exact(&mut record)

@@ -2,7 +2,7 @@
 //! the notes, the tokenizer and the options.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
@@ -12,15 +12,17 @@ use sha2::{Digest, Sha256};
 use super::super::Vocabulary;
 use super::super::notes::{Note, Source};
 use super::cut::Cutter;
-use super::manifest::{LENGTHS, Manifest, NAME, SPLITS, SourceFile, Split, VERSION};
+use super::manifest::{LENGTHS, Manifest, NAME, SPLITS, SourceFile, Split, VERSION, is_partial};
 use super::record::Layout;
-use super::shards::Shards;
+use super::shards::{SHARD_BYTES, Shards};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{Encoding, Tokenizer};
 use crate::train::model;
 
 /// Text that is worked on at a time, in bytes: enough notes for all cores, and some 50 MB of pieces.
 const BATCH: usize = 4 << 20;
+/// Notes of it at most: empty ones take no text.
+const BATCH_NOTES: usize = 1 << 16;
 /// Batches that are read ahead.
 const AHEAD: usize = 2;
 
@@ -75,25 +77,20 @@ pub fn write(
     let sources = read(sources, &options.text_key, |notes| {
         let mut done = Progress { bytes: 0, pieces: 0 };
         for (note, bytes, dev) in encode(notes, tokenizer, options.dev_share) {
-            done.bytes += bytes;
-            done.pieces += note.len() as u64;
-            if note.is_empty() {
-                empty_notes += 1;
-            } else {
-                parts[usize::from(dev)].note(&note)?;
-            }
+            done = Progress { bytes: done.bytes + bytes, pieces: done.pieces + note.len() as u64 };
+            empty_notes += u64::from(note.is_empty());
+            parts[usize::from(dev)].note(&note)?;
         }
         progress(done);
         Ok(())
     })?;
     let [train, dev] = parts.map(Part::finish);
-    let (train, dev, version) = (train?, dev?, VERSION);
+    let (train, dev) = (train?, dev?);
     if train.blocks == 0 {
-        let (all, apart) = (train.notes + dev.notes + empty_notes, dev.notes);
-        let message = format!("nothing to learn from: {all} notes, {empty_notes} without a word, {apart} set apart");
+        let message = format!("{empty_notes} notes without a word, {} set apart, none to learn from", dev.notes);
         return Err(input(message));
     }
-    let (length, dev_share) = (options.length, options.dev_share);
+    let (version, length, dev_share) = (VERSION, options.length, options.dev_share);
     let manifest = Manifest { version, length, dev_share, vocabulary, train, dev, empty_notes, sources };
     model::write(&folder.join(NAME), &manifest.to_json()?)?;
     unfinished.done();
@@ -127,16 +124,16 @@ fn is_dev(text: &str, share: f64) -> bool {
 fn read(sources: &[Source], key: &str, mut take: impl FnMut(Vec<Note>) -> Result<()>) -> Result<Vec<SourceFile>> {
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
-        let counts = scope.spawn(move || sources.iter().map(|source| send(source, key, &sender)).collect());
+        let counts = scope.spawn(move || send(sources, key, &sender));
         let hashes = scope.spawn(|| sources.iter().map(Source::sha256).collect());
         // Whoever fails first is heard: the reader ends when nobody receives, and the loop when nobody sends.
         for notes in receiver {
             take(notes)?;
         }
         let panicked = |_| Error::new(ErrorKind::Io, "a reader of notes failed");
-        let counts: Result<Vec<u64>> = counts.join().map_err(panicked)?;
+        let counts: Vec<u64> = counts.join().map_err(panicked)??;
         let hashes: Result<Vec<String>> = hashes.join().map_err(panicked)?;
-        let named = sources.iter().zip(counts?).zip(hashes?);
+        let named = sources.iter().zip(counts).zip(hashes?);
         let named = named.map(|((source, notes), sha256)| {
             let file = source.path().display().to_string();
             SourceFile { file, notes, sha256 }
@@ -145,21 +142,25 @@ fn read(sources: &[Source], key: &str, mut take: impl FnMut(Vec<Note>) -> Result
     })
 }
 
-/// Sends the notes of a source in batches; returns their number.
-fn send(source: &Source, key: &str, sender: &SyncSender<Vec<Note>>) -> Result<u64> {
-    let (mut batch, mut bytes, mut count) = (Vec::new(), 0, 0);
+/// Sends the notes in batches of many small files or of parts of a large one; returns the number of each file.
+fn send(sources: &[Source], key: &str, sender: &SyncSender<Vec<Note>>) -> Result<Vec<u64>> {
+    let (mut batch, mut bytes, mut counts) = (Vec::new(), 0, Vec::new());
     let closed = |_| Error::new(ErrorKind::Io, "nobody takes the notes"); // and nobody hears of it
-    for note in source.notes(key)? {
-        let note = note?;
-        (bytes, count) = (bytes + note.text.len(), count + 1);
-        batch.push(note);
-        if bytes >= BATCH {
-            sender.send(std::mem::take(&mut batch)).map_err(closed)?;
-            bytes = 0;
+    for source in sources {
+        let mut count = 0;
+        for note in source.notes(key)? {
+            let note = note?;
+            (bytes, count) = (bytes + note.text.len(), count + 1);
+            batch.push(note);
+            if bytes >= BATCH || batch.len() >= BATCH_NOTES {
+                sender.send(std::mem::take(&mut batch)).map_err(closed)?;
+                bytes = 0;
+            }
         }
+        counts.push(count);
     }
     sender.send(batch).map_err(closed)?;
-    Ok(count)
+    Ok(counts)
 }
 
 /// A split while it is written.
@@ -173,12 +174,12 @@ struct Part {
 impl Part {
     fn new(name: &'static str, folder: &Path, length: usize, vocabulary: &Vocabulary) -> Self {
         let cutter = Cutter::new(length, vocabulary.cls_id(), vocabulary.sep_id());
-        let shards = Shards::new(name, folder.to_owned(), Layout::new(length, vocabulary));
+        let shards = Shards::new(name, folder.to_owned(), Layout::new(length, vocabulary), SHARD_BYTES);
         Self { cutter, shards, notes: 0, pieces: 0 }
     }
 
     fn note(&mut self, note: &Encoding) -> Result<()> {
-        self.notes += 1;
+        self.notes += u64::from(!note.is_empty());
         self.pieces += note.len() as u64;
         self.cutter.note(note, |block| self.shards.push(&block))
     }
@@ -192,17 +193,28 @@ impl Part {
 }
 
 /// Takes back what was written unless all of it was.
-struct Unfinished {
-    folder: PathBuf,
+struct Unfinished<'a> {
+    folder: &'a Path,
     made: bool,
     done: bool,
 }
 
-impl Unfinished {
-    fn make(folder: &Path) -> Result<Self> {
+impl<'a> Unfinished<'a> {
+    /// Makes the folder, without what a run that was killed left in it.
+    fn make(folder: &'a Path) -> Result<Self> {
         let made = !folder.exists();
         fs::create_dir_all(folder).map_err(|e| Error::new(ErrorKind::Io, e.to_string()).at(folder.display()))?;
-        Ok(Self { folder: folder.to_owned(), made, done: false })
+        let unfinished = Self { folder, made, done: false };
+        unfinished.clear();
+        Ok(unfinished)
+    }
+
+    /// What cannot be removed is no corpus all the same: it has no `blocks.json`.
+    fn clear(&self) {
+        let entries = fs::read_dir(self.folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| is_partial(&entry.file_name().to_string_lossy())) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 
     fn done(mut self) {
@@ -210,18 +222,13 @@ impl Unfinished {
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        // What cannot be taken back is no corpus: it has no blocks.json.
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| super::manifest::is_shard(&entry.file_name().to_string_lossy())) {
-            let _ = fs::remove_file(entry.path());
-        }
-        if self.made {
-            let _ = fs::remove_dir(&self.folder);
+        if !self.done {
+            self.clear();
+            if self.made {
+                let _ = fs::remove_dir(self.folder);
+            }
         }
     }
 }

@@ -141,8 +141,7 @@ impl Source {
     /// The first note that cannot be read ends them: [`ErrorKind::Data`] with the file and the line or row, never with
     /// the text; [`ErrorKind::Io`]; [`ErrorKind::Unsupported`] for a form of Parquet that is not read.
     pub fn notes(&self, key: &str) -> Result<Box<dyn Iterator<Item = Result<Note>> + Send>> {
-        let (path, key) = (self.path.clone(), key);
-        let file = self.open()?;
+        let (path, file) = (self.path.clone(), self.open()?);
         Ok(match self.format {
             Format::Txt => Box::new(std::iter::once(whole(&path, file))),
             Format::Jsonl => Box::new(until_error(lines::read(path, file, key.to_owned()))),

@@ -42,6 +42,8 @@ struct Column {
     /// The next row group, and the column in the one that is open.
     group: usize,
     open: Option<ColumnReader>,
+    /// The rows that the open group states, less those that were decoded.
+    left: i64,
     decoded: vec::IntoIter<Option<ByteArray>>,
     /// Bytes of the file a row.
     bytes: u64,
@@ -56,7 +58,7 @@ impl Column {
         let (column, optional) = find(metadata.file_metadata().schema_descr(), key)?;
         check_compression(metadata, column)?;
         let bytes = length / u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0).max(1);
-        Ok(Self { file, column, optional, group: 0, open: None, decoded: Vec::new().into_iter(), bytes })
+        Ok(Self { file, column, optional, group: 0, open: None, left: 0, decoded: Vec::new().into_iter(), bytes })
     }
 
     /// Decodes some rows more; none when there are no more.
@@ -72,8 +74,12 @@ impl Column {
             let (mut levels, mut values) = (Vec::new(), Vec::new());
             let read = contained(|| reader.read_records(ROWS, Some(&mut levels), None, &mut values));
             let (rows, ..) = read.ok_or_else(|| data("damaged, or encoded in a form that is not read"))?;
+            self.left -= i64::try_from(rows).unwrap_or(i64::MAX);
             if rows == 0 {
                 self.open = None;
+                if self.left != 0 {
+                    return Err(data("a row group does not have the rows that it states"));
+                }
             } else if self.optional {
                 let mut values = values.into_iter();
                 return Ok(levels.iter().map(|&level| if level == 0 { None } else { values.next() }).collect());
@@ -85,6 +91,7 @@ impl Column {
 
     fn next_group(&mut self) -> Result<ColumnReader> {
         let reader = contained(|| self.file.get_row_group(self.group)?.get_column_reader(self.column));
+        self.left = self.file.metadata().row_group(self.group).num_rows();
         self.group += 1;
         reader.ok_or_else(|| data("damaged"))
     }
