@@ -2,8 +2,8 @@
 //!
 //! A safetensors file: `weight/NAME`, `first/NAME`, `second/NAME` and, with a moving average, `average/NAME` for every
 //! parameter under the name of its first part; where the run stands is JSON in the file's metadata, and beside it the sha256
-//! of all numbers in the order of their names. What is random is a function of seed and step, so the step is all that has to
-//! be kept of it.
+//! of that and of all names with their numbers, in order. What is random is a function of seed and step, so the step is all
+//! that has to be kept of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +58,7 @@ pub fn save(path: &Path, position: &Position, backend: &impl Training) -> Result
     }
     let bad = |e: String| Error::new(ErrorKind::Format, format!("{}: {e}", path.display()));
     let position = serde_json::to_string(position).map_err(|e| bad(e.to_string()))?;
-    let hash = hash(tensors.values().map(Vec::as_slice));
+    let hash = hash(&position, tensors.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
     let views: Result<Vec<_>, _> = tensors
         .iter()
         .map(|(name, bytes)| Ok((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?)))
@@ -71,10 +71,14 @@ pub fn save(path: &Path, position: &Position, backend: &impl Training) -> Result
     whole::write(path, &bytes)
 }
 
-/// The sha256 of numbers one after the other.
-fn hash<'a>(numbers: impl Iterator<Item = &'a [u8]>) -> String {
+/// The sha256 of where a run stands and of names with their numbers.
+fn hash<'a>(position: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut hash = Sha256::new();
-    numbers.for_each(|bytes| hash.update(bytes));
+    hash.update(position);
+    tensors.for_each(|(name, bytes)| {
+        hash.update(name);
+        hash.update(bytes);
+    });
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -98,13 +102,13 @@ impl Checkpoint {
         let (Some(position), Some(expected)) = (stated(KEY), stated(HASH)) else {
             return Err(bad("is not a checkpoint of this version".into()));
         };
-        let position = serde_json::from_str(position).map_err(|e| bad(e.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("damaged: {e:?}")))?;
         let views: BTreeMap<_, _> = file.iter().collect();
-        let found = hash(views.values().map(|view| view.data()));
+        let found = hash(position, views.iter().map(|(name, view)| (*name, view.data())));
         if found != *expected {
             return Err(bad(format!("damaged: expected sha256 {expected}, found {found}")));
         }
+        let position = serde_json::from_str(position).map_err(|e| bad(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in views {
             let prefix = name.split_once('/').map(|(prefix, _)| prefix);

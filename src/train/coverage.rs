@@ -23,6 +23,12 @@ pub fn broken(engine: &impl Training) -> Result<Vec<String>> {
     named(engine, |gradient| gradient.iter().any(|g| !g.is_finite()))
 }
 
+/// Names for a message.
+pub(super) fn first_few(names: &[String]) -> String {
+    let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };
+    format!("{}{more}", names[..names.len().min(5)].join(", "))
+}
+
 fn named(engine: &impl Training, holds: impl Fn(&[f32]) -> bool) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for layout in engine.layouts() {

@@ -20,13 +20,15 @@ pub struct Series {
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 540.0;
 const LEFT: f64 = 72.0;
-const RIGHT: f64 = 210.0;
+const RIGHT: f64 = 250.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 64.0;
 const COLOURS: [&str; 7] = ["#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
-const DASHES: [&str; 4] = ["", "8 3", "2 3", "9 3 2 3"];
+const DASHES: [&str; 5] = ["", "8 3", "2 3", "9 3 2 3", "16 4"];
 /// More points than this are noise: their running mean is drawn over them.
 const SMOOTH_FROM: usize = 60;
+/// No page shows more points than this.
+const MOST: usize = 2000;
 /// The least distance of two names, in pixels.
 const LINE: f64 = 17.0;
 
@@ -46,8 +48,7 @@ pub fn curve(title: &str, series: &[Series]) -> String {
     let mut names = Vec::new();
     for (number, series) in drawn.iter().enumerate() {
         let style = Style { colour: COLOURS[number % COLOURS.len()], dash: DASHES[number % DASHES.len()] };
-        draw(&mut svg, series, &axes, style);
-        let last = series.points.last().map_or(0.0, |(_, value)| *value);
+        let last = draw(&mut svg, series, &axes, style);
         names.push((axes.y(last), format!("{} {}", series.name, short(last)), style));
     }
     draw_names(&mut svg, names);
@@ -137,10 +138,12 @@ impl Axes {
     }
 }
 
-fn draw(svg: &mut String, series: &Series, axes: &Axes, Style { colour, dash }: Style) {
+/// A line; tells the loss that it comes to.
+fn draw(svg: &mut String, series: &Series, axes: &Axes, Style { colour, dash }: Style) -> f64 {
     let path = |points: &[(f64, f64)]| {
         let mut path = String::new();
-        for (i, (step, loss)) in points.iter().enumerate() {
+        let every = points.len().div_ceil(MOST).max(1);
+        for (i, (step, loss)) in points.iter().enumerate().filter(|(i, _)| i % every == 0 || i + 1 == points.len()) {
             let _ = write!(path, "{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, axes.x(*step), axes.y(*loss));
         }
         path
@@ -166,6 +169,7 @@ fn draw(svg: &mut String, series: &Series, axes: &Axes, Style { colour, dash }: 
             );
         }
     }
+    smooth.last().map_or(0.0, |(_, loss)| *loss)
 }
 
 /// The names at the ends of their lines, moved apart where they would cover each other.
@@ -188,12 +192,13 @@ fn draw_names(svg: &mut String, mut names: Vec<(f64, String, Style)>) {
     }
 }
 
-/// The mean of each point and those around it, a fiftieth of all.
+/// The mean of each point and those around it, a tenth of all. At the start, where losses fall fast, as many on either side; at
+/// the end those before it, so that what the line comes to is no single step.
 fn means(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let around = (points.len() / 100).max(2);
+    let around = (points.len() / 20).max(2);
     let mean = |i: usize| {
-        let around = around.min(i).min(points.len() - 1 - i); // the same on both sides
-        let near = &points[i - around..=i + around];
+        let before = around.min(i);
+        let near = &points[i - before..=i + before.min(points.len() - 1 - i)];
         near.iter().map(|(_, loss)| loss).sum::<f64>() / near.len() as f64
     };
     (0..points.len()).map(|i| (points[i].0, mean(i))).collect()
@@ -258,8 +263,11 @@ mod tests {
     fn what_cannot_be_drawn_is_left_out() {
         let series =
             |name: &str, points: &[(u64, f64)]| Series { name: name.into(), points: points.to_vec(), held_out: false };
-        let svg = curve("a < b", &[series("x & y", &[(1, 2.0), (2, 1.0)]), series("none", &[(1, 0.0), (2, f64::NAN)])]);
-        assert!(svg.contains("a &lt; b") && svg.contains("x &amp; y") && !svg.contains("none") && !svg.contains("NaN"));
+        let svg =
+            curve("a < b", &[series("x & y", &[(1, 2.0), (2, 1.0)]), series("hidden", &[(1, 0.0), (2, f64::NAN)])]);
+        assert!(
+            svg.contains("a &lt; b") && svg.contains("x &amp; y") && !svg.contains("hidden") && !svg.contains("NaN")
+        );
         assert!(curve("nothing", &[]).ends_with("</svg>\n"));
     }
 }

@@ -1,5 +1,6 @@
 //! What a run refuses, and what it says.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +11,8 @@ use clinlite::train::corpus::blocks::{self, write};
 use clinlite::train::corpus::notes::sources;
 use clinlite::train::pretrain::Places;
 use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Dtype, TensorView};
+use sha2::{Digest, Sha256};
 
 use super::{ALONE, TINY, command, fixture, places, run};
 use crate::support::Scratch;
@@ -185,6 +187,34 @@ fn numbers_that_are_none() {
     let huge = ALONE.replace("masked_lm = 1.0", "masked_lm = 3e38");
     let error = refusal(&huge, &base, false);
     assert!(error.contains("the gradient of ") && error.contains("is not finite at step 1"), "{error}");
+    // The same in the middle of a run: the checkpoint stays.
+    run(ALONE, &base, false, Some(1)).unwrap();
+    let path = base.out.join("checkpoint.safetensors");
+    let checkpoint = spoiled(&fs::read(&path).unwrap());
+    fs::write(&path, &checkpoint).unwrap();
+    let error = refusal(ALONE, &base, true);
+    assert!(error.contains("the loss of masked_lm is not finite at step 2"), "{error}");
+    assert!(fs::read(&path).unwrap() == checkpoint);
+}
+
+/// A checkpoint with a weight that calculates beyond what 32 bits hold, and with the hash of what it holds.
+fn spoiled(bytes: &[u8]) -> Vec<u8> {
+    let file = SafeTensors::deserialize(bytes).unwrap();
+    let mut data: BTreeMap<String, Vec<u8>> =
+        file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+    let weight = data.get_mut("weight/bert.encoder.layer.1.output.dense.weight").unwrap();
+    weight.as_chunks_mut().0.iter_mut().for_each(|b| *b = f32::MAX.to_le_bytes());
+    let mut stated = SafeTensors::read_metadata(bytes).unwrap().1.metadata().clone().unwrap();
+    let mut hash = Sha256::new();
+    hash.update(&stated["clinlite"]);
+    data.iter().for_each(|(name, bytes)| hash.update([name.as_bytes(), bytes].concat()));
+    stated.insert("sha256".to_owned(), hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+    let view =
+        |(name, bytes): (&String, &Vec<u8>)| (name.clone(), file.tensor(name).unwrap().shape().to_vec(), bytes.clone());
+    let views: Vec<_> = data.iter().map(view).collect();
+    let views =
+        views.iter().map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    safetensors::serialize(views, Some(stated)).unwrap()
 }
 
 #[test]
@@ -200,9 +230,18 @@ fn checkpoints_that_do_not_fit() {
     let middle = whole.len() / 2;
     let mut flipped = whole.clone();
     flipped[middle] ^= 1;
-    for (what, bytes) in
-        [("cut", &whole[..whole.len() - 9]), ("flipped", &flipped), ("none", &[][..]), ("text", b"not tensors")]
-    {
+    let mut moved = whole.clone();
+    let step = br#"step\":3"#;
+    let at = moved.windows(step.len()).position(|bytes| bytes == step).unwrap();
+    moved[at + step.len() - 1] = b'4';
+    let cases: [(&str, &[u8]); 5] = [
+        ("cut", &whole[..whole.len() - 9]),
+        ("flipped", &flipped),
+        ("moved", &moved),
+        ("none", &[]),
+        ("text", b"not tensors"),
+    ];
+    for (what, bytes) in cases {
         fs::write(&path, bytes).unwrap();
         let error = refusal(TINY, &own, true);
         assert!(error.contains("checkpoint.safetensors: damaged"), "{what}: {error}");

@@ -11,7 +11,7 @@ use super::journal::Journal;
 use super::material::Material;
 use super::progress::{Logged, Progress};
 use super::recipe::Recipe;
-use super::start::Start;
+use super::start::{Source, Start};
 use super::{Options, Outcome, Places, Role, result};
 use crate::backend::training::{Report, Training};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,9 +38,9 @@ pub fn pretrain<B: Training>(
     let parsed = Recipe::parse(recipe)?;
     let start = Start::new(&parsed, places)?;
     let mut run = Run::prepare(parsed, recipe, &start, places, engine, progress)?;
-    if options.resume && run.is_done()? {
+    if let Some(outcome) = run.finished(options)? {
         progress.note("this run has come to its end: there is nothing to go on with");
-        return Ok(run.outcome(false));
+        return Ok(outcome);
     }
     run.open(recipe, options)?;
     progress.begins(run.position.step, run.steps);
@@ -95,19 +95,15 @@ impl<'s, B: Training> Run<'s, B> {
         }
         let (weights, drawn) = start.weights(recipe.seed)?;
         if !drawn.is_empty() {
-            progress.note(&format!("{} weights of the student start at random", drawn.len()));
+            progress.note(&format!("these weights of the student start at random: {}", coverage::first_few(&drawn)));
         }
         let student = engine(Role::Student(recipe.seed))?;
         let model = start.student.load(&student, &weights, recipe.train.dropout)?;
         drop(weights);
         let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher());
-        let teacher = teacher.map(|teacher| {
-            let engine = engine(Role::Teacher)?;
-            let model = teacher.load(&engine, &teacher.folder.weights()?, 0.0)?;
-            Ok(Teacher { engine, model, width: teacher.model.shape().hidden_size })
-        });
+        let teacher = teacher.map(|source| answering(source, engine(Role::Teacher)?)).transpose()?;
         let width = start.student.model.shape().hidden_size;
-        let pair = Pair::new(student, model, width, teacher.transpose()?, recipe.loss.clone(), recipe.seed)?;
+        let pair = Pair::new(student, model, width, teacher, recipe.loss.clone(), recipe.seed)?;
         let run = blocks.identity(text, start);
         let position = Position { run, stage: 0, stage_step: 0, step: 0, best: None };
         let now = Instant::now();
@@ -116,17 +112,19 @@ impl<'s, B: Training> Run<'s, B> {
         Ok(Self { recipe, start, out, pair, blocks, steps, warmup, position, journal: None, clock })
     }
 
-    /// Whether the folder holds the result of this run.
-    fn is_done(&self) -> Result<bool> {
-        let Ok(text) = fs::read(self.at("metrics.json")) else { return Ok(false) };
+    /// How this run ended, if it is to go on and the folder holds its result.
+    fn finished(&self, options: &Options<'_>) -> Result<Option<Outcome>> {
+        let path = self.at("metrics.json");
+        if !path.exists() || self.at(CHECKPOINT).exists() {
+            return Ok(None);
+        }
+        let text = fs::read(&path).map_err(|e| io(&e, &path))?;
         let metrics: Value = serde_json::from_slice(&text).unwrap_or_default();
-        if self.at(CHECKPOINT).exists() {
-            return Ok(false);
+        if !options.resume || metrics["run"].as_str() != Some(&self.position.run) {
+            return Err(refuse(&self.out, "holds the result of a run: choose another folder"));
         }
-        match metrics["run"].as_str() == Some(&self.position.run) {
-            true => Ok(true),
-            false => Err(refuse(&self.out, "holds the result of another run: choose another folder")),
-        }
+        let held_out = metrics["held_out_masked_lm"].as_f64();
+        Ok(Some(Outcome { step: self.steps, held_out, stopped: false }))
     }
 
     /// Makes the run folder ready, or finds where to go on.
@@ -146,8 +144,6 @@ impl<'s, B: Training> Run<'s, B> {
             }
             found.restore(&self.pair.engine)?;
             self.position = found.position;
-        } else if self.at("metrics.json").exists() {
-            return Err(refuse(&self.out, "holds the result of a run: choose another folder"));
         }
         whole::write(&self.at("recipe.toml"), recipe.as_bytes())?;
         self.journal = Some(Journal::open(&self.out, self.position.step)?);
@@ -200,7 +196,7 @@ impl<'s, B: Training> Run<'s, B> {
         let weights = coverage::broken(&self.pair.engine)?;
         let what = match (losses.is_empty(), weights.is_empty()) {
             (false, _) => format!("the loss of {}", losses.join(", ")),
-            (true, false) => format!("the gradient of {}", some(&weights)),
+            (true, false) => format!("the gradient of {}", coverage::first_few(&weights)),
             (true, true) => "the norm of all gradients together".to_owned(),
         };
         let message = format!(
@@ -286,10 +282,10 @@ impl Clock {
     }
 }
 
-/// The first few names.
-fn some(names: &[String]) -> String {
-    let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };
-    format!("{}{more}", names[..names.len().min(5)].join(", "))
+/// The teacher on its engine.
+fn answering<B: Training>(source: &Source, engine: B) -> Result<Teacher<B>> {
+    let model = source.load(&engine, &source.folder.weights()?, 0.0)?;
+    Ok(Teacher { engine, model, width: source.model.shape().hidden_size })
 }
 
 fn refuse(place: &Path, message: &str) -> Error {

@@ -71,7 +71,9 @@ impl Start {
                 (teacher.with_config(teacher.with_layers(layers)?)?, Origin::Layers(layers.clone()))
             }
             _ => {
-                return Err(input("no student: name a folder with --base, or one of student.base, .config and .layers"));
+                return Err(input(
+                    "no student: name a folder with --base, or one of student.base, .config and .layers",
+                ));
             }
         };
         let start = Self { student, teacher, origin };
@@ -79,7 +81,7 @@ impl Start {
         Ok(start)
     }
 
-    /// The student's weights, and the names of those that had to be drawn.
+    /// The student's weights, and the names of those that had to be drawn although there was something to take from.
     pub(super) fn weights(&self, seed: u64) -> Result<(Weights<'_>, Vec<String>)> {
         let Source { model, tied, folder, place, .. } = &self.student;
         let mut weights = match (&self.origin, &self.teacher) {
@@ -99,7 +101,10 @@ impl Start {
                 return Err(trouble.at(place.display()).at("student"));
             }
         }
-        let drawn = draw_missing(&mut weights, model, *tied, seed)?;
+        let mut drawn = draw_missing(&mut weights, model, *tied, seed)?;
+        if matches!(self.origin, Origin::Drawn) {
+            drawn.clear(); // as the recipe says
+        }
         Ok((weights, drawn))
     }
 
