@@ -5,6 +5,7 @@
 
 mod blocks;
 mod classify;
+mod doctor;
 mod eval;
 mod export;
 mod files;
@@ -82,6 +83,8 @@ enum Command {
     Export(export::Arguments),
     /// Print what a model says of a text, number by number
     Logits(logits::Arguments),
+    /// Say what this build and this machine can do
+    Doctor(doctor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Logits(arguments) => logits::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
     };
     match result {
         Ok(code) => code,
