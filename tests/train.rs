@@ -204,7 +204,7 @@ fn make_world(scratch: &Scratch) -> Places {
     });
     fs::write(base.join("config.json"), config.to_string()).unwrap();
     fs::write(base.join("model.safetensors"), random_encoder(pieces.len())).unwrap();
-    Places { data: scratch.0.clone(), base, out: scratch.at("run") }
+    Places { data: scratch.0.clone(), base, teacher: None, out: scratch.at("run") }
 }
 
 fn random_encoder(vocabulary: usize) -> Vec<u8> {

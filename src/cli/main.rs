@@ -4,6 +4,7 @@
 //! error; an error is one line that names the place and never holds note text.
 
 mod classify;
+mod device;
 mod eval;
 mod export;
 mod files;
@@ -70,7 +71,7 @@ enum Command {
     Prune(prune::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
     Pack(pack::Arguments),
-    /// Fine-tune a tagger by a recipe
+    /// Fine-tune a tagger or classifier by a recipe, with a teacher if it names one
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
     Inspect(inspect::Arguments),
