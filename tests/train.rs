@@ -1,5 +1,6 @@
 //! The trainer: the same numbers as PyTorch, exact resuming, and that it learns at all.
 
+mod distil;
 mod tasks;
 
 use std::collections::BTreeMap;
