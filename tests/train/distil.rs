@@ -2,28 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use candle_core::{Device, Tensor};
+use clinlite::ErrorKind;
 use clinlite::backend::candle::{CandleBackend, host};
 use clinlite::backend::training::{Quantity, Training};
 use clinlite::tasks::read_tokenizer;
-use clinlite::train::finetune::{Options, Places, finetune};
+use clinlite::train::finetune::Places;
 use clinlite::train::loss::token_loss;
-use clinlite::train::model::open;
 use clinlite::train::recipe::Recipe;
-use clinlite::train::series;
 use clinlite::train::teacher::Teacher;
 use clinlite::weights::folder::Folder;
-use clinlite::{Error, ErrorKind};
 use safetensors::tensor::{SafeTensors, TensorView};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{LABELS, RECIPE, SENTENCES, Scratch, Tiny, fixture, make_world, run};
+use super::{LABELS, RECIPE, SENTENCES, Scratch, Tiny, fixture, make_world, one_stage, refusal, run};
 
 /// What `make_teacher.py` wrote.
 #[derive(Deserialize)]
@@ -102,22 +96,6 @@ fn labels_and_teacher_together_equal_pytorch() {
     assert_eq!(compared, expected.gradients.len());
 }
 
-const ONE_STAGE: &str = r#"
-[[stage]]
-name = "first"
-epochs = 8
-[[stage]]
-name = "second"
-epochs = 24
-schedule = "cosine"
-"#;
-
-/// The recipe of ten sentences in one stage of so many steps.
-fn one_stage(steps: u64) -> String {
-    let train = format!("[train]\ndropout = 0.0\nsteps = {steps}");
-    RECIPE.replace(ONE_STAGE, "").replace("[train]", &train)
-}
-
 /// The world of ten sentences with a teacher who learnt them for so many steps, and the ten as text without labels.
 fn make_school(scratch: &Scratch, steps: u64) -> Places {
     let world = make_world(scratch);
@@ -153,7 +131,7 @@ fn a_stopped_student_goes_on_as_if_it_had_not_been() {
     let scratch = Scratch::new("silver-resume");
     let mut places = make_school(&scratch, 4);
     let recipe = format!(
-        "{}[teacher]\n[unlabelled.notes]\npath = \"notes.jsonl\"\n[[stage]]\nname = \"both\"\nsets = {{ ten = 1.0, notes = 0.5 }}\n",
+        "{}\n[teacher]\n[unlabelled.notes]\npath = \"notes.jsonl\"\n[[stage]]\nname = \"both\"\nsets = {{ ten = 1.0, notes = 0.5 }}\n",
         one_stage(14).replace("dropout = 0.0\n", "")
     );
     places.out = scratch.at("whole");
@@ -165,12 +143,6 @@ fn a_stopped_student_goes_on_as_if_it_had_not_been() {
     halves.extend(rest);
     assert_eq!(halves, whole);
     assert_eq!(rest_scores, scores);
-}
-
-fn refusal(recipe: &str, places: &Places) -> Error {
-    let stop = AtomicBool::new(false);
-    let options = Options { resume: false, checkpoint_every: Duration::from_secs(3600), stop: &stop };
-    finetune(recipe, places, &options, &mut ()).unwrap_err()
 }
 
 #[test]
@@ -189,10 +161,8 @@ fn teachers_of_something_else_are_refused() {
     let tokenizer = fs::read(folder.join("tokenizer.json")).unwrap();
     let mut json: Value = serde_json::from_slice(&tokenizer).unwrap();
     let vocab = &mut json["model"]["vocab"];
-    (vocab["fever"], vocab["heparin"]) = (vocab["heparin"].clone(), vocab["fever"].clone());
-    if vocab["fever"].is_null() || vocab["heparin"].is_null() {
-        panic!("the words are pieces");
-    }
+    (vocab["patient"], vocab["heparin"]) = (vocab["heparin"].clone(), vocab["patient"].clone());
+    assert!(vocab["patient"].is_u64() && vocab["heparin"].is_u64(), "both words are pieces");
     fs::write(folder.join("tokenizer.json"), json.to_string()).unwrap();
     says(&silver(3), &["its vocabulary has", "as piece"]);
     fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
@@ -206,6 +176,29 @@ fn teachers_of_something_else_are_refused() {
     fs::write(scratch.at("notes.jsonl"), "\n").unwrap();
     fs::remove_dir_all(&folder).unwrap();
     says(&silver(3), &["teacher "]);
+}
+
+#[test]
+fn a_classifier_learns_from_its_teacher_alone() {
+    let scratch = Scratch::new("silver-classify");
+    let world = make_world(&scratch);
+    let texts =
+        [("aspirin 81", "drug"), ("renal failure", "problem"), ("heparin given", "drug"), ("chest pain", "problem")];
+    let line = |(text, label)| format!("{}\n", json!({"text": text, "label": label}));
+    fs::write(scratch.at("texts.jsonl"), texts.map(line).concat()).unwrap();
+    let recipe = |learn: &str| {
+        format!(
+            "name = \"texts\"\nseed = 3\n[model]\ntask = \"classify\"\nlabels = [\"drug\", \"problem\"]\n{learn}\n\
+             [dev.texts]\nformat = \"jsonl\"\npath = \"texts.jsonl\"\n[window]\nmax_length = 48\n[evaluate]\nmax_length = 48\n\
+             stride = 8\n[train]\nlr = 3e-3\ndropout = 0.0\nbatch_size = 4\nepochs = 60\n"
+        )
+    };
+    let labels = recipe("[data.texts]\nformat = \"jsonl\"\npath = \"texts.jsonl\"");
+    run(&labels, &Places { out: scratch.at("teacher"), ..world.clone() }, false, None);
+    let places = Places { teacher: Some(scratch.at("teacher/model")), ..world };
+    let silver = recipe("[teacher]\nhard = 0.0\n[unlabelled.notes]\npath = \"texts.jsonl\"");
+    let (outcome, losses, _) = run(&silver, &places, false, None);
+    assert!(outcome.best.unwrap().0 > 0.999, "{:?} to {:?}", losses.first(), losses.last());
 }
 
 #[test]
@@ -263,128 +256,4 @@ fn with_zero_bias(bytes: &[u8]) -> Vec<u8> {
         (name, TensorView::new(view.dtype(), view.shape().to_vec(), data).unwrap())
     });
     safetensors::serialize(views, None).unwrap()
-}
-
-/// A step of almost no size leaves the layers as they were taken.
-#[test]
-fn layers_are_taken_in_the_order_of_the_recipe() {
-    let scratch = Scratch::new("layers");
-    let places = make_world(&scratch);
-    let recipe = |layers: &str| {
-        one_stage(1)
-            .replace("lr = 3e-3", "lr = 1e-12")
-            .replace("ema = 0.9", "")
-            .replace("[model]", &format!("[model]\nlayers = {layers}"))
-    };
-    run(&recipe("[1, 0, 1]"), &places, false, None);
-    let made = open(&places.out.join("model")).unwrap();
-    assert_eq!(made.config_json()["num_hidden_layers"], 3);
-    let base = open(&places.base).unwrap();
-    let (made, base) = (made.weights().unwrap(), base.weights().unwrap());
-    for (at, layer) in [1, 0, 1].into_iter().enumerate() {
-        for leaf in ["attention.self.query.weight", "output.dense.bias", "output.LayerNorm.weight"] {
-            let numbers = |weights: &clinlite::weights::Weights<'_>, layer: usize| {
-                weights.numbers(&format!("bert.encoder.layer.{layer}.{leaf}")).unwrap()
-            };
-            let pairs = numbers(&made, at).into_iter().zip(numbers(&base, layer));
-            assert!(pairs.into_iter().all(|(found, expected)| (found - expected).abs() < 1e-6), "layer {at}: {leaf}");
-        }
-    }
-    let error = refusal(&recipe("[0, 2]"), &Places { out: scratch.at("beyond"), ..places }).to_string();
-    assert!(error.contains("model.layers: expected numbers below 2") && error.contains("found 2"), "{error}");
-}
-
-/// At such a learning rate nothing gets better: the first score is the best, and the second is one too many.
-#[test]
-fn a_stage_ends_when_its_patience_does() {
-    let scratch = Scratch::new("patience");
-    let mut places = make_world(&scratch);
-    let recipe = one_stage(40).replace("lr = 3e-3", "lr = 1e-12").replace("times = 2", "times = 10\npatience = 2");
-    let (outcome, losses, scores) = run(&recipe, &places, false, None);
-    assert_eq!((outcome.step, scores.len(), losses.len()), (12, 3, 12));
-    assert!(!outcome.stopped && places.out.join("metrics.json").exists());
-    // Stopped at the step after which it would have ended.
-    places.out = scratch.at("again");
-    run(&recipe, &places, false, Some(11));
-    assert_eq!(run(&recipe, &places, true, None).0.step, 12);
-}
-
-fn clinlite(places: &Places, recipe: &Path, options: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clinlite"));
-    command.arg("finetune").arg(recipe).arg("--out").arg(&places.out).arg("--base").arg(&places.base);
-    let output = command.arg("--data").arg(&places.data).args(options).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.success(), text(&output.stdout), text(&output.stderr))
-}
-
-fn json_of(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-#[test]
-fn seeds_are_run_once_and_averaged() {
-    let scratch = Scratch::new("seeds");
-    let (places, recipe) = (make_world(&scratch), scratch.at("recipe.toml"));
-    fs::write(&recipe, one_stage(12)).unwrap();
-    let (good, printed, said) = clinlite(&places, &recipe, &["--seeds", "5,6,7"]);
-    assert!(good, "{said}");
-    let scores = [5, 6, 7].map(|seed| {
-        let folder = places.out.join(format!("seed-{seed}"));
-        assert!(fs::read_to_string(folder.join("recipe.toml")).unwrap().contains(&format!("seed = {seed}\n")));
-        json_of(&folder.join("metrics.json"))["dev_score"].as_f64().unwrap()
-    });
-    let found = json_of(&places.out.join("seeds.json"));
-    let mean = scores.iter().sum::<f64>() / 3.0;
-    let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / 2.0;
-    assert!((found["mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{found}");
-    assert!((found["sd"].as_f64().unwrap() - variance.sqrt()).abs() < 1e-12, "{found}");
-    assert!(variance > 0.0, "the seeds differ: {scores:?}");
-    let last = format!("mean {:.2}, standard deviation {:.2}", 100.0 * mean, 100.0 * variance.sqrt());
-    assert_eq!(printed.lines().last(), Some(&last[..]));
-    let weights = places.out.join("seed-5/model/model.safetensors");
-    let written = fs::metadata(&weights).unwrap().modified().unwrap();
-    let (_, again, said) = clinlite(&places, &recipe, &["--seeds", "5,6,7"]);
-    assert!(again == printed && !said.contains("stage"), "{said}");
-    assert_eq!(fs::metadata(&weights).unwrap().modified().unwrap(), written);
-    fs::write(&recipe, one_stage(13)).unwrap();
-    let (good, _, said) = clinlite(&places, &recipe, &["--seeds", "5"]);
-    assert!(!good && said.contains("finished run of another recipe"), "{said}");
-}
-
-#[test]
-fn mean_and_sd_are_those_of_a_sample() {
-    let (mean, sd) = series::mean_and_sd(&[2.0, 4.0, 9.0]);
-    assert_eq!((mean, sd), (5.0, Some(13f64.sqrt())));
-    assert_eq!(series::mean_and_sd(&[2.0]), (2.0, None));
-}
-
-#[test]
-fn a_grid_names_the_best_learning_rate() {
-    let scratch = Scratch::new("grid");
-    let (places, recipe) = (make_world(&scratch), scratch.at("recipe.toml"));
-    fs::write(&recipe, format!("{}\n[grid]\nlr = [1e-9, 3e-3]\n", one_stage(60))).unwrap();
-    let (good, printed, said) = clinlite(&places, &recipe, &["--grid"]);
-    assert!(good && printed.contains("best: lr 3e-3"), "{printed}{said}");
-    let found = json_of(&places.out.join("grid.json"));
-    assert_eq!(found["best"], "lr 3e-3");
-    assert_eq!(found["runs"][0]["folder"], "lr-1e-9");
-    let best = Recipe::parse(&fs::read_to_string(places.out.join("best.toml")).unwrap()).unwrap();
-    assert!(best.train.lr == 3e-3 && best.grid.is_none());
-}
-
-#[test]
-fn devices_that_are_not_there_are_one_clear_line() {
-    let scratch = Scratch::new("device");
-    let (places, recipe) = (make_world(&scratch), scratch.at("recipe.toml"));
-    fs::write(&recipe, RECIPE).unwrap();
-    for (options, expected) in [
-        (&["--device", "tpu"][..], "expected cpu, cuda or cuda:N"),
-        (&["--precision", "bf16"], "the CPU computes in f32"),
-        #[cfg(not(feature = "cuda"))]
-        (&["--device", "cuda:1"], "cargo install --path . --features cuda"),
-    ] {
-        let (good, _, said) = clinlite(&places, &recipe, options);
-        assert!(!good && said.contains(expected), "{options:?}: {said}");
-        assert!(!places.out.exists());
-    }
 }
