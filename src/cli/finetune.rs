@@ -20,10 +20,10 @@ use clinlite::train::recipe::Recipe;
 use clinlite::train::series::{self, Ran, Variant};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::device::{DeviceArguments, Opened};
+use crate::device::{Device, DeviceArguments};
 
 /// The exit code of a run that was stopped: what a shell gives for SIGTERM.
-const STOPPED: u8 = 143;
+pub(crate) const STOPPED: u8 = 143;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -96,7 +96,7 @@ struct Job {
     places: Places,
     checkpoint_every: Duration,
     stop: Arc<AtomicBool>,
-    ground: Opened,
+    ground: Device,
 }
 
 impl Job {
@@ -106,9 +106,9 @@ impl Job {
         let options = Options { resume, checkpoint_every: self.checkpoint_every, stop: &self.stop };
         let mut display = Display::new();
         let outcome = match &self.ground {
-            Opened::Cpu => finetune(recipe, &places, &options, &mut display),
+            Device::Cpu => finetune(recipe, &places, &options, &mut display),
             #[cfg(feature = "cuda")]
-            Opened::Cuda(device) => {
+            Device::Cuda(device) => {
                 let engines = |role| match role {
                     Role::Learn { seed } => CudaBackend::training(device, seed),
                     Role::Answer => CudaBackend::inference(device),
@@ -172,7 +172,7 @@ fn print(ran: &[Ran]) {
 
 /// Tells the allocator to keep what a step frees: the next step wants the same again, and pages that come back from the
 /// system are zeroed first. 1,130 to 1,330 tokens per CPU second, one run each.
-fn keep_pages() {
+pub(crate) fn keep_pages() {
     /// `mi_option_purge_delay` of mimalloc.h, of which the crate names only the first three options.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
     // Safety: sets one number of the allocator that this binary uses; -1 is "never".

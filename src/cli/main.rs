@@ -42,7 +42,7 @@ Exit codes:
   0  all done
   1  something failed; standard error says what, and the other files were still done
   2  the command line cannot be understood
-  143  a fine-tuning was stopped and left a checkpoint
+  143  a training was stopped and left a checkpoint
 
 Nothing leaves this machine: the program opens no connection.";
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use clinlite::ErrorKind;
@@ -244,6 +245,32 @@ fn what_a_recipe_with_a_teacher_may_say() {
         assert!(good.contains(from), "{from}");
         let error = Recipe::parse(&good.replace(from, to)).expect_err(to).to_string();
         assert!(error.contains(expected), "{to}: {error}");
+    }
+}
+
+/// The arms of the comparison differ in what docs/distillation.md says, and in nothing else.
+#[test]
+fn students_with_and_without_a_teacher_are_otherwise_equal() {
+    for set in ["maccrobat2020", "bc5cdr"] {
+        let read = |arm: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("recipes/distil/{set}/{arm}.toml"));
+            let text = fs::read_to_string(path).unwrap();
+            Recipe::parse(&text).unwrap();
+            let mut table: toml::Table = toml::from_str(&text).unwrap();
+            table.remove("name");
+            table
+        };
+        let [teacher, mut student, long, mut distilled] = ["teacher", "student", "student-long", "distilled"].map(read);
+        for key in ["data", "dev", "window", "evaluate"] {
+            assert_eq!(teacher[key], distilled[key], "{set}: {key}");
+        }
+        for key in ["teacher", "unlabelled", "stage"] {
+            assert!(distilled.remove(key).is_some(), "{set}: {key}");
+        }
+        assert_eq!(distilled, long, "{set}");
+        assert!(student["train"].as_table_mut().unwrap().remove("epochs").is_some());
+        student["train"].as_table_mut().unwrap().insert("steps".into(), long["train"]["steps"].clone());
+        assert_eq!(student, long, "{set}");
     }
 }
 
