@@ -5,6 +5,7 @@
 
 mod blocks;
 mod classify;
+mod device;
 mod doctor;
 mod eval;
 mod export;
@@ -44,7 +45,7 @@ Exit codes:
   0  all done
   1  something failed; standard error says what, and the other files were still done
   2  the command line cannot be understood
-  143  a fine-tuning was stopped and left a checkpoint
+  143  a training was stopped and left a checkpoint
 
 Nothing leaves this machine: the program opens no connection.";
 
@@ -73,9 +74,10 @@ enum Command {
     Prune(prune::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
     Pack(pack::Arguments),
+    /// Fine-tune a tagger by a recipe
+    /// Fine-tune a tagger or classifier by a recipe, with a teacher if it names one
     /// Make blocks of tokens from raw notes, to train a masked language model on
     Blocks(blocks::Arguments),
-    /// Fine-tune a tagger by a recipe
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
     Inspect(inspect::Arguments),

@@ -18,3 +18,5 @@ pub mod recipe;
 mod run;
 pub mod schedule;
 pub mod sequences;
+pub mod series;
+pub mod teacher;

@@ -112,6 +112,37 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// Keeps these layers of the encoder, in this order, under the numbers 0, 1, 2, ….
+    pub fn take_layers(&mut self, layers: &[usize]) {
+        const LAYER: &str = ".layer.";
+        let mut kept = BTreeMap::new();
+        for (name, raw) in std::mem::take(&mut self.tensors) {
+            let place = name.split_once(LAYER).and_then(|(before, after)| {
+                let (number, rest) = after.split_once('.')?;
+                Some((before, number.parse::<usize>().ok()?, rest))
+            });
+            let Some((before, number, rest)) = place else {
+                kept.insert(name, raw);
+                continue;
+            };
+            for (at, _) in layers.iter().enumerate().filter(|(_, layer)| **layer == number) {
+                kept.insert(format!("{before}{LAYER}{at}.{rest}"), raw.clone());
+            }
+        }
+        self.tensors = kept;
+    }
+
+    /// The numbers of a tensor, row by row; a packed matrix has none of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Weights`] when there is no such tensor or it holds no floating-point numbers.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        match self.find(name, &self.shape(name).unwrap_or_default())? {
+            Found::Supplied(values) => Ok(values.to_vec()),
+            Found::File(view) => floats::floats(&view, name),
+        }
+    }
+
     /// The root of the names.
     pub fn root(&self) -> Scope<'_> {
         Scope::root(self)
