@@ -74,10 +74,9 @@ enum Command {
     Prune(prune::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
     Pack(pack::Arguments),
-    /// Fine-tune a tagger by a recipe
-    /// Fine-tune a tagger or classifier by a recipe, with a teacher if it names one
     /// Make blocks of tokens from raw notes, to train a masked language model on
     Blocks(blocks::Arguments),
+    /// Fine-tune a tagger or classifier by a recipe, with a teacher if it names one
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
     Inspect(inspect::Arguments),
