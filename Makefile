@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-NATIVE_FEATURES := "--no-default-features" "--no-default-features --features candle" "--no-default-features --features train" ""
+NATIVE_FEATURES := "--no-default-features" "--no-default-features --features candle" "--no-default-features --features train" "" "--features cuda"
 WASM := --target wasm32-unknown-unknown --no-default-features --features wasm
 
 help: ## list the targets

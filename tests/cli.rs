@@ -35,6 +35,17 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8 on standard output")
 }
 
+#[test]
+fn doctor_says_what_there_is() {
+    let output = clinlite(&["doctor"]).output().expect("the program starts");
+    let said = stdout(&output);
+    for expected in [env!("CARGO_PKG_VERSION"), "threads", "simd", "cuda"] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+    // A build with CUDA on a machine without it is not well, and says so.
+    assert_eq!(output.status.success(), !cfg!(feature = "cuda") || said.contains("compute capability"), "{said}");
+}
+
 /// The only line of standard error.
 fn error_line(output: &Output) -> String {
     let line = String::from_utf8(output.stderr.clone()).expect("UTF-8 on standard error");

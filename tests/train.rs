@@ -1,5 +1,7 @@
 //! The trainer: the same numbers as PyTorch, exact resuming, and that it learns at all.
 
+mod distil;
+mod series;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
+use clinlite::Error;
 use clinlite::backend::adamw::Settings;
 use clinlite::backend::candle::kernels::random::Stream;
 use clinlite::backend::candle::{CandleBackend, host};
@@ -204,7 +207,7 @@ fn make_world(scratch: &Scratch) -> Places {
     });
     fs::write(base.join("config.json"), config.to_string()).unwrap();
     fs::write(base.join("model.safetensors"), random_encoder(pieces.len())).unwrap();
-    Places { data: scratch.0.clone(), base, out: scratch.at("run") }
+    Places { data: scratch.0.clone(), base, teacher: None, out: scratch.at("run") }
 }
 
 fn random_encoder(vocabulary: usize) -> Vec<u8> {
@@ -281,6 +284,22 @@ epochs = 24
 schedule = "cosine"
 "#;
 
+const ONE_STAGE: &str = r#"
+[[stage]]
+name = "first"
+epochs = 8
+[[stage]]
+name = "second"
+epochs = 24
+schedule = "cosine"
+"#;
+
+/// The recipe of ten sentences in one stage of so many steps.
+fn one_stage(steps: u64) -> String {
+    let train = format!("[train]\ndropout = 0.0\nsteps = {steps}");
+    RECIPE.replace(ONE_STAGE, "").replace("[train]", &train)
+}
+
 /// Keeps the losses and scores, and asks for a stop after some step.
 struct Watch<'a> {
     losses: Vec<f64>,
@@ -307,6 +326,12 @@ fn run(recipe: &str, places: &Places, resume: bool, stop_after: Option<u64>) -> 
     let mut watch = Watch { losses: Vec::new(), scores: Vec::new(), stop_after, stop: &stop };
     let outcome = finetune(recipe, places, &options, &mut watch).unwrap();
     (outcome, watch.losses, watch.scores)
+}
+
+fn refusal(recipe: &str, places: &Places) -> Error {
+    let stop = AtomicBool::new(false);
+    let options = Options { resume: false, checkpoint_every: Duration::from_secs(3600), stop: &stop };
+    finetune(recipe, places, &options, &mut ()).unwrap_err()
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod blocks;
 mod classify;
 mod device;
+mod doctor;
 mod eval;
 mod export;
 mod files;
@@ -78,7 +79,7 @@ enum Command {
     Blocks(blocks::Arguments),
     /// Pre-train a masked language model by a recipe, with or without a teacher
     Pretrain(pretrain::Arguments),
-    /// Fine-tune a tagger by a recipe
+    /// Fine-tune a tagger or classifier by a recipe, with a teacher if it names one
     Finetune(finetune::Arguments),
     /// Show what a model folder is, and whether it is whole
     Inspect(inspect::Arguments),
@@ -86,6 +87,8 @@ enum Command {
     Export(export::Arguments),
     /// Print what a model says of a text, number by number
     Logits(logits::Arguments),
+    /// Say what this build and this machine can do
+    Doctor(doctor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Logits(arguments) => logits::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
     };
     match result {
         Ok(code) => code,

@@ -26,8 +26,22 @@ pub struct Places {
     pub data: PathBuf,
     /// The Hugging Face folder to start from.
     pub base: PathBuf,
+    /// The folder of the teacher, for a recipe that wants one.
+    pub teacher: Option<PathBuf>,
     /// The run folder.
     pub out: PathBuf,
+}
+
+/// What an engine is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To learn.
+    Learn {
+        /// Decides what dropout drops.
+        seed: u64,
+    },
+    /// To be asked: it keeps nothing to walk back.
+    Answer,
 }
 
 /// How a run is run; none of it changes what comes out.
@@ -51,12 +65,31 @@ pub struct Outcome {
     pub stopped: bool,
 }
 
-/// Trains by a recipe.
+/// [`finetune_on`] the CPU.
 ///
 /// # Errors
-/// A recipe, a base or data that do not fit; a file that cannot be read or written; weights that get no gradient.
+/// As [`finetune_on`].
 pub fn finetune(recipe: &str, places: &Places, options: &Options<'_>, progress: &mut dyn Progress) -> Result<Outcome> {
-    let mut run = Run::prepare(recipe, places, |seed| Ok(CandleBackend::training(seed)))?;
+    let engines = |role| match role {
+        Role::Learn { seed } => Ok(CandleBackend::training(seed)),
+        Role::Answer => Ok(CandleBackend::inference(candle_core::Device::Cpu)),
+    };
+    finetune_on(&engines, recipe, places, options, progress)
+}
+
+/// Trains by a recipe: `engines` makes one for the model, and one for its teacher if it has one.
+///
+/// # Errors
+/// A recipe, a base, a teacher or data that do not fit; a file that cannot be read or written; weights that get no
+/// gradient; what `engines` says.
+pub fn finetune_on<B: Training>(
+    engines: &dyn Fn(Role) -> Result<B>,
+    recipe: &str,
+    places: &Places,
+    options: &Options<'_>,
+    progress: &mut dyn Progress,
+) -> Result<Outcome> {
+    let mut run = Run::prepare(recipe, places, engines)?;
     if run.start.head_kept {
         progress.note("the base has a head for these labels: it is kept");
     }
@@ -85,7 +118,7 @@ impl<B: Training> Run<B> {
         let mut log =
             fs::OpenOptions::new().append(true).open(self.log_path()).map_err(|e| io(&e, &self.log_path()))?;
         let (mut epoch, mut seen) = (0, 0);
-        while self.position.stage_step < steps {
+        while self.goes_on(&stage, steps) {
             let batches = self.epoch(index, &stage, epoch);
             let here = self.position.stage_step - seen;
             (epoch, seen) = (epoch + 1, seen + batches.len() as u64);
@@ -94,10 +127,10 @@ impl<B: Training> Run<B> {
                 progress.step(&at);
                 record(&mut log, &self.log_path(), &step_line(&stage.name, &at))?;
                 self.score_if_due(&stage, steps, &mut log, progress)?;
-                if self.pause(steps, options)? {
+                if self.pause(&stage, steps, options)? {
                     return Ok(false);
                 }
-                if self.position.stage_step == steps {
+                if !self.goes_on(&stage, steps) {
                     break;
                 }
             }
@@ -108,17 +141,8 @@ impl<B: Training> Run<B> {
 
     fn one_step(&mut self, index: usize, stage: &Stage, batch: &examples::Step) -> Result<Step> {
         let begun = Instant::now();
-        let plan = &self.stages[index];
-        let (done, n) = (self.position.stage_step, self.num_labels);
-        self.backend.begin(self.position.step, 0);
-        let logits = self.model.forward(&self.backend, &batch.batch)?; // [R, labels]
-        let loss = self.material.loss(&self.recipe, &pollster::block_on(self.backend.to_host(&logits))?, n, batch);
-        if !loss.loss.is_finite() {
-            let message = format!("the loss of step {} is not finite: lower the learning rate", self.position.step + 1);
-            return Err(Error::new(ErrorKind::Backend, message));
-        }
-        self.backend.seed(&logits, loss.grad)?;
-        self.backend.backward()?;
+        let (plan, done) = (&self.stages[index], self.position.stage_step);
+        let hard = self.learn(batch)?;
         if self.position.step == 0 {
             self.check_coverage()?;
         }
@@ -126,11 +150,14 @@ impl<B: Training> Run<B> {
         let factor = stage.train.schedule.factor(done, plan.steps, warmup);
         let layers = self.start.model.shape().num_hidden_layers;
         self.backend.update(&stage.train.settings(), done + 1, &|name| rate(name, stage, layers) * factor)?;
-        let gradient_norm = self.backend.report()?.gradient_norm;
-        if !gradient_norm.is_finite() {
-            let message =
-                format!("the gradients of step {} are not finite: lower the learning rate", self.position.step + 1);
-            return Err(Error::new(ErrorKind::Backend, message));
+        let report = self.backend.report()?;
+        let loss = hard + report.losses.values().sum::<f64>();
+        for (what, number) in [("loss", loss), ("norm of the gradients", report.gradient_norm)] {
+            if !number.is_finite() {
+                let step = self.position.step + 1;
+                let message = format!("the {what} of step {step} is not finite: lower the learning rate");
+                return Err(Error::new(ErrorKind::Backend, message));
+            }
         }
         self.position.stage_step += 1;
         self.position.step += 1;
@@ -141,12 +168,42 @@ impl<B: Training> Run<B> {
             step: self.position.step,
             steps: self.total_steps(),
             epoch: self.position.stage_step as f64 / self.stages[index].per_epoch as f64,
-            loss: loss.loss,
+            loss,
             lr: stage.train.lr * factor,
-            gradient_norm,
+            gradient_norm: report.gradient_norm,
             tokens,
             tokens_per_second: self.clock.tokens as f64 / self.clock.spent.as_secs_f64().max(1e-9),
         })
+    }
+
+    /// Forward, losses and backward. Returns the loss on the labels; what the teacher adds is in the engine's report.
+    fn learn(&self, batch: &examples::Step) -> Result<f64> {
+        self.backend.begin(self.position.step, 0);
+        let logits = self.model.forward(&self.backend, &batch.batch)?; // [R, labels]
+        let mut loss = 0.0;
+        let hard = self.recipe.teacher.as_ref().map_or(1.0, |teacher| teacher.hard);
+        if hard > 0.0 {
+            let host = pollster::block_on(self.backend.to_host(&logits))?;
+            let labels = self.material.loss(&self.recipe, &host, self.num_labels, batch, hard);
+            loss = labels.loss;
+            self.backend.seed(&logits, labels.grad)?;
+        }
+        if let Some(teacher) = &self.teacher {
+            let rows = self.material.taught(self.special, batch);
+            teacher.lose(&self.backend, &logits, &batch.batch, rows.as_deref())?;
+        }
+        self.backend.backward()?;
+        Ok(loss)
+    }
+
+    /// Whether a stage has steps left, and patience. Both follow from where the run stands, so a resumed run knows too.
+    fn goes_on(&self, stage: &Stage, steps: u64) -> bool {
+        let done = self.position.stage_step;
+        let Some(patience) = stage.patience else { return done < steps };
+        let begun = self.position.step - done;
+        let best = self.position.best.map_or(0, |(_, step)| step.saturating_sub(begun));
+        let since = scores(stage, steps).filter(|step| (best + 1..=done).contains(step)).count() as u64;
+        done < steps && since < patience
     }
 
     /// Every weight must learn: a gradient that is missing, zero or not finite is a mistake somewhere.
@@ -171,8 +228,8 @@ impl<B: Training> Run<B> {
         log: &mut fs::File,
         progress: &mut dyn Progress,
     ) -> Result<()> {
-        let (done, times) = (self.position.stage_step, stage.evaluations.max(1));
-        let due = (1..=times).any(|k| done == (steps * k).div_ceil(times));
+        let done = self.position.stage_step;
+        let due = scores(stage, steps).any(|step| step == done);
         if !due || (self.material.no_exam() && done < steps) {
             return Ok(());
         }
@@ -183,9 +240,9 @@ impl<B: Training> Run<B> {
     }
 
     /// Writes a checkpoint when it is time, and says whether to stop.
-    fn pause(&mut self, steps: u64, options: &Options<'_>) -> Result<bool> {
+    fn pause(&mut self, stage: &Stage, steps: u64, options: &Options<'_>) -> Result<bool> {
         let stop = options.stop.load(Ordering::Relaxed);
-        let last = self.position.stage_step == steps;
+        let last = !self.goes_on(stage, steps);
         if !last && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
             checkpoint::save(&self.checkpoint_path(), &self.position, &self.backend)?;
             self.clock.saved = Instant::now();
@@ -193,6 +250,12 @@ impl<B: Training> Run<B> {
         }
         Ok(false)
     }
+}
+
+/// The steps of a stage after which it is scored.
+fn scores(stage: &Stage, steps: u64) -> impl Iterator<Item = u64> {
+    let times = stage.evaluations.max(1).min(steps);
+    (1..=times).map(move |k| (steps * k).div_ceil(times))
 }
 
 /// The learning rate of a parameter at the top of the schedule.

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use super::evaluate::{Score, entities, sequences as exams};
 use super::examples::{self, Cut, Example, Step, Tags};
 use super::loss::{TokenLoss, label_loss, token_loss};
-use super::readers::DataSet;
-use super::recipe::{Recipe, Stage};
+use super::readers::{DataSet, Document, Sequence};
+use super::recipe::{Recipe, Stage, Unlabelled};
 use super::sequences::{self, SequenceExample, candidates, index};
 use crate::backend::candle::kernels::random::Stream;
 use crate::backend::training::Training;
@@ -65,18 +65,27 @@ impl Material {
         }
     }
 
-    /// The loss of a step and its gradient.
-    pub(super) fn loss(&self, recipe: &Recipe, logits: &[f32], n: usize, step: &Step) -> TokenLoss {
-        let targets = &step.targets;
+    /// The loss on the labels of a step and its gradient, both times `hard`.
+    pub(super) fn loss(&self, recipe: &Recipe, logits: &[f32], n: usize, step: &Step, hard: f32) -> TokenLoss {
+        let (targets, hard) = (&step.targets, f64::from(hard));
         if recipe.model.multi_label {
             let norm = targets.weight.iter().map(|weight| f64::from(*weight)).sum::<f64>().max(f64::MIN_POSITIVE);
-            return label_loss(logits, n, &targets.allowed, &targets.weight, norm);
+            return label_loss(logits, n, &targets.allowed, &targets.weight, norm / hard);
         }
         let norm = match self {
             Self::Words { .. } => targets.norm(n).max(1.0),
             Self::Sequences { .. } => targets.norm(n).max(f64::MIN_POSITIVE),
         };
-        token_loss(logits, n, &targets.allowed, &targets.weight, norm)
+        token_loss(logits, n, &targets.allowed, &targets.weight, norm / hard)
+    }
+
+    /// The rows of logits that a teacher judges: every piece but the special ones; nothing where all are.
+    pub(super) fn taught(&self, special: (u32, u32), step: &Step) -> Option<Vec<u32>> {
+        let rows = || {
+            let pieces = (0u32..).zip(&step.batch.input_ids);
+            pieces.filter(|(_, id)| **id != special.0 && **id != special.1).map(|(row, _)| row).collect()
+        };
+        matches!(self, Self::Words { .. }).then(rows)
     }
 
     /// How well labels follow each other; nothing where they do not.
@@ -133,6 +142,10 @@ fn words(recipe: &Recipe, root: &Path, tokenizer: &Tokenizer, hash: &mut Sha256)
         let example = |d| Example::new(d, set, tokenizer, &tags, recipe.window.pieces).map_err(|e| e.at(name));
         sets.insert(name.clone(), documents.iter().map(example).collect::<Result<Vec<_>>>()?);
     }
+    for (name, set) in &recipe.unlabelled {
+        let texts = unlabelled(name, set, root, hash)?;
+        sets.insert(name.clone(), texts.iter().map(|text| Example::unlabelled(&text.text, tokenizer)).collect());
+    }
     let whole = recipe.data.iter().filter(|(_, set)| set.annotates.is_none());
     let known = whole.flat_map(|(name, _)| &sets[name]);
     let transitions = examples::transitions(known, labels.len(), recipe.evaluate.transitions);
@@ -144,6 +157,13 @@ fn words(recipe: &Recipe, root: &Path, tokenizer: &Tokenizer, hash: &mut Sha256)
     Ok(Material::Words { sets, exam, transitions })
 }
 
+/// The texts of a set that only a teacher judges.
+fn unlabelled(name: &str, set: &Unlabelled, root: &Path, hash: &mut Sha256) -> Result<Vec<Document>> {
+    let texts = set.read(root).map_err(|e| e.at(format!("unlabelled.{name}")))?;
+    texts.iter().for_each(|document| hash.update(document.text.as_bytes()));
+    Ok(texts)
+}
+
 fn labelled(recipe: &Recipe, root: &Path, tokenizer: &Tokenizer, most: usize, hash: &mut Sha256) -> Result<Material> {
     let reader = Reader { recipe, root, tokenizer };
     let mut sets = BTreeMap::new();
@@ -151,6 +171,11 @@ fn labelled(recipe: &Recipe, root: &Path, tokenizer: &Tokenizer, most: usize, ha
         let read =
             if recipe.model.task == Task::Relation { reader.relations(set, hash) } else { reader.texts(set, hash) };
         sets.insert(name.clone(), read.map_err(|e| e.at(format!("data.{name}")))?);
+    }
+    for (name, set) in &recipe.unlabelled {
+        let texts = unlabelled(name, set, root, hash)?;
+        let example = |text: &Document| reader.example(&Sequence::unlabelled(text)).map_err(|e| e.at(name));
+        sets.insert(name.clone(), texts.iter().map(example).collect::<Result<_>>()?);
     }
     let mut exam = exams::Exam::new(recipe.labels(), recipe.settings(), recipe.model.multi_label, most);
     for (name, set) in &recipe.dev {
@@ -173,15 +198,18 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn texts(&self, set: &DataSet, hash: &mut Sha256) -> Result<Vec<SequenceExample>> {
-        let max_length = self.recipe.window.max_length;
-        let window = Window { max_length, stride: self.recipe.evaluate.stride.min(max_length / 2) };
         let texts = set.read_sequences(self.root)?;
         for text in &texts {
             hash.update(text.text.as_bytes());
             hash.update(text.pair.as_deref().unwrap_or_default().as_bytes());
         }
-        let labels = self.recipe.labels();
-        texts.iter().map(|text| SequenceExample::new(text, &labels, self.tokenizer, window)).collect()
+        texts.iter().map(|text| self.example(text)).collect()
+    }
+
+    fn example(&self, text: &Sequence) -> Result<SequenceExample> {
+        let max_length = self.recipe.window.max_length;
+        let window = Window { max_length, stride: self.recipe.evaluate.stride.min(max_length / 2) };
+        SequenceExample::new(text, &self.recipe.labels(), self.tokenizer, window)
     }
 
     /// A candidate whose entities are too far apart for a window teaches nothing.

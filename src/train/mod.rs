@@ -22,4 +22,6 @@ pub mod recipe;
 mod run;
 pub mod schedule;
 pub mod sequences;
+pub mod series;
+pub mod teacher;
 mod whole;

@@ -12,6 +12,7 @@ use crate::backend::candle::kernels::random::Stream;
 use crate::backend::training::{Kind, Quantity, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Config, Head, Model, SequenceClassification, TokenClassification};
+use crate::tasks::settings::Task;
 use crate::weights::folder::Folder;
 use crate::weights::{Scope, Weights};
 
@@ -25,6 +26,8 @@ pub struct Start {
     pub head: Head,
     /// Whether the head was found in the folder rather than made.
     pub head_kept: bool,
+    /// The layers of the folder that are taken; nothing: all.
+    layers: Option<Vec<usize>>,
     /// The tokenizer's files, and those that go along with it unchanged.
     along: Vec<(String, Vec<u8>)>,
 }
@@ -32,6 +35,14 @@ pub struct Start {
 /// The files of a tokenizer.
 const TOKENIZER: [&str; 5] =
     ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+
+/// What a task learns.
+pub(super) fn head(task: Task) -> Head {
+    match task {
+        Task::Ner => Head::TokenClassification,
+        Task::Relation | Task::Nli | Task::Classify => Head::SequenceClassification,
+    }
+}
 
 /// The model in a folder of the disk.
 ///
@@ -54,7 +65,34 @@ impl Start {
         let same_labels = base.label_names().is_ok_and(|found| found == labels);
         let same_head = Head::of(base).is_ok_and(|found| found == head);
         let head_kept = same_labels && same_head && base.weights()?.shape("classifier.weight").is_some();
-        Ok(Self { config: base.config_json().clone(), model: Config::of(base)?, head, head_kept, along })
+        Ok(Self { config: base.config_json().clone(), model: Config::of(base)?, head, head_kept, layers: None, along })
+    }
+
+    /// Takes these layers of the folder, in this order, in place of all.
+    ///
+    /// # Errors
+    /// A layer that the folder does not have; an architecture whose layers share their weights.
+    pub fn take_layers(&mut self, layers: &[usize]) -> Result<()> {
+        let key = match self.model {
+            Config::Bert(_) | Config::MobileBert(_) => "num_hidden_layers",
+            Config::DistilBert(_) => "n_layers",
+            Config::MiniAlbert(_) => {
+                return Err(Error::new(
+                    ErrorKind::Input,
+                    "model.layers: the layers of a MiniALBERT share their weights",
+                ));
+            }
+        };
+        let have = self.model.shape().num_hidden_layers;
+        if let Some(beyond) = layers.iter().find(|layer| **layer >= have) {
+            let message =
+                format!("model.layers: expected numbers below {have}, the layers of the base, found {beyond}");
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        self.config[key] = json!(layers.len());
+        self.model = self.model.clone().with_layers(layers.len());
+        self.layers = Some(layers.to_vec());
+        Ok(())
     }
 
     /// The weights to start from: the encoder of the folder, and its head if it has one for the same labels in the same
@@ -65,6 +103,9 @@ impl Start {
     pub fn weights<'a>(&self, base: &'a Folder, labels: usize, seed: u64) -> Result<Weights<'a>> {
         const SITE: u64 = 0x6865_6164;
         let mut weights = base.weights()?;
+        if let Some(layers) = &self.layers {
+            weights.take_layers(layers);
+        }
         let hidden = self.model.shape().hidden_size;
         let draw = |weights: &mut Weights<'_>, place: &str, outputs: usize, site: u64| {
             let stream = Stream::new(seed, 0, site);

@@ -27,13 +27,38 @@
 //! name = "fit"
 //! sets = { maccrobat = 1.0 }       # how often an epoch sees each document
 //! ```
+//!
+//! With a teacher the labels are not all that is learnt from, and text without labels will do:
+//!
+//! ```toml
+//! [model]
+//! base = "models/clinlite-ner-en"
+//! layers = [0, 2, 3, 5]            # of the base's six
+//!
+//! [teacher]                        # of the same labels and vocabulary
+//! base = "runs/teacher/model"
+//! hard = 1.0                       # of the labels
+//! soft = 1.0                       # of the teacher
+//! temperature = 2.0
+//!
+//! [unlabelled.notes]               # text that the teacher alone judges; stages name it as they name [data]
+//! path = "notes.jsonl"
+//!
+//! [evaluate]
+//! patience = 3                     # scores without a better one, then a stage ends
+//!
+//! [grid]
+//! lr = [1e-4, 3e-4]                # what `clinlite finetune --grid` tries
+//! ```
 
+mod distillation;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+pub use self::distillation::{Grid, Teacher, Unlabelled};
 pub use self::tables::{Evaluate, Metric, Model, Stage, StageTable, Train, WindowTable};
 use super::readers::DataSet;
 use crate::error::{Error, ErrorKind, Result};
@@ -51,7 +76,14 @@ pub struct Recipe {
     /// What is trained.
     pub model: Model,
     /// The sets that train, by the name that stages use.
+    #[serde(default)]
     pub data: BTreeMap<String, DataSet>,
+    /// Text that only the teacher judges, by the name that stages use.
+    #[serde(default)]
+    pub unlabelled: BTreeMap<String, Unlabelled>,
+    /// Whom the model learns from beside the labels.
+    #[serde(default)]
+    pub teacher: Option<Teacher>,
     /// The sets that choose the best.
     #[serde(default)]
     pub dev: BTreeMap<String, DataSet>,
@@ -70,6 +102,9 @@ pub struct Recipe {
     /// One after the other.
     #[serde(default, rename = "stage")]
     pub stages: Vec<StageTable>,
+    /// What may be tried, and is by `--grid`.
+    #[serde(default)]
+    pub grid: Option<Grid>,
 }
 
 impl Recipe {
@@ -107,6 +142,8 @@ impl Recipe {
             head_lr: table.head_lr.or(d.head_lr),
             layer_decay: table.layer_decay.unwrap_or(d.layer_decay),
             epochs: table.epochs.unwrap_or(d.epochs),
+            // A stage that states its epochs does not mean the steps of the others.
+            steps: table.steps.or(d.steps.filter(|_| table.epochs.is_none())),
             batch_tokens: table.batch_tokens.unwrap_or(d.batch_tokens),
             batch_size: table.batch_size.unwrap_or(d.batch_size),
             warmup: table.warmup.unwrap_or(d.warmup),
@@ -114,12 +151,13 @@ impl Recipe {
             ema: table.ema.unwrap_or(d.ema),
             ..d
         };
-        let all = || self.data.keys().map(|name| (name.clone(), 1.0)).collect();
+        let all = || self.data.keys().chain(self.unlabelled.keys()).map(|name| (name.clone(), 1.0)).collect();
         Stage {
             name: table.name.clone(),
             sets: table.sets.clone().unwrap_or_else(all),
             weights: table.weights.clone(),
             evaluations: table.evaluations.unwrap_or(self.evaluate.times),
+            patience: self.evaluate.patience,
             train,
         }
     }
@@ -185,18 +223,41 @@ impl Recipe {
 
     fn check(&self) -> Result<()> {
         if self.model.task == Task::Ner { self.check_types() } else { self.check_labels() }?;
-        require(!self.data.is_empty(), "data", "at least one set")?;
+        require(!self.data.is_empty() || !self.unlabelled.is_empty(), "data", "at least one set")?;
+        self.check_distillation()?;
+        let layers = self.model.layers.as_ref();
+        require(layers.is_none_or(|layers| !layers.is_empty()), "model.layers", "at least one layer")?;
+        require(self.evaluate.patience != Some(0), "evaluate.patience", "above 0")?;
         require((3..=4096).contains(&self.window.max_length), "window.max_length", "between 3 and 4096")?;
         require((3..=4096).contains(&self.evaluate.max_length), "evaluate.max_length", "between 3 and 4096")?;
         require(self.evaluate.stride < self.evaluate.max_length - 2, "evaluate.stride", "below max_length - 2")?;
         self.stages().iter().try_for_each(|stage| self.check_stage(stage))
     }
 
+    fn check_distillation(&self) -> Result<()> {
+        let alone = self.data.keys().find(|name| self.unlabelled.contains_key(*name));
+        require(alone.is_none(), "unlabelled", "other names than those of [data]")?;
+        let Some(Teacher { hard, soft, temperature, .. }) = self.teacher else {
+            return require(self.unlabelled.is_empty(), "unlabelled", "a [teacher], who alone can judge these texts");
+        };
+        require(hard >= 0.0 && hard.is_finite(), "teacher.hard", "0 or more")?;
+        require(soft > 0.0 && soft.is_finite(), "teacher.soft", "above 0")?;
+        require(temperature > 0.0 && temperature.is_finite(), "teacher.temperature", "above 0")?;
+        require(
+            !self.model.multi_label,
+            "teacher",
+            "none with model.multi_label: its labels do not share one softmax",
+        )?;
+        let texts = matches!(self.model.task, Task::Ner | Task::Classify);
+        require(texts || self.unlabelled.is_empty(), "unlabelled", "none: a plain text is no pair and no relation")
+    }
+
     fn check_stage(&self, stage: &Stage) -> Result<()> {
-        let Train { lr, epochs, warmup, clip, dropout, ema, layer_decay, batch_tokens, .. } = stage.train;
+        let Train { lr, epochs, steps, warmup, clip, dropout, ema, layer_decay, batch_tokens, .. } = stage.train;
         let place = |key: &str| format!("stage {:?}: {key}", stage.name);
         require(lr > 0.0 && lr < 1.0, &place("lr"), "between 0 and 1")?;
         require(epochs > 0.0 && epochs <= 1e4, &place("epochs"), "above 0")?;
+        require(steps != Some(0), &place("steps"), "above 0")?;
         require((0.0..1.0).contains(&warmup), &place("warmup"), "a share below 1")?;
         require(clip > 0.0, &place("clip"), "above 0")?;
         require((0.0..1.0).contains(&dropout), &place("dropout"), "a share below 1")?;
@@ -204,7 +265,7 @@ impl Recipe {
         require(layer_decay > 0.0 && layer_decay <= 1.0, &place("layer_decay"), "above 0, at most 1")?;
         require(stage.train.batch_size > 0, &place("batch_size"), "above 0")?;
         require(batch_tokens >= self.window.max_length, &place("batch_tokens"), "at least window.max_length")?;
-        for name in stage.sets.keys().chain(stage.weights.keys()) {
+        for name in stage.sets.keys().filter(|name| !self.unlabelled.contains_key(*name)).chain(stage.weights.keys()) {
             require(self.data.contains_key(name), &place(&format!("{name:?}")), "one of the sets of [data]")?;
         }
         require(stage.sets.values().any(|share| *share > 0.0), &place("sets"), "a set with a share above 0")?;

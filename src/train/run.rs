@@ -11,16 +11,18 @@ use sha2::{Digest, Sha256};
 use super::checkpoint::{Checkpoint, Position};
 use super::evaluate::Score;
 use super::examples;
-use super::finetune::{Options, Outcome, Places};
+use super::finetune::{Options, Outcome, Places, Role};
 use super::material::Material;
-use super::model::{self, Start};
+use super::model::{self, Start, head};
 use super::progress::{Progress, Scored};
 use super::recipe::{Recipe, Stage};
+use super::teacher::Teacher;
 use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::{Head, Model};
+use crate::models::Model;
 use crate::tasks::read_tokenizer;
-use crate::tasks::settings::Task;
+use crate::text::Tokenizer;
+use crate::weights::folder::Folder;
 
 /// A run with everything read.
 pub(super) struct Run<B: Training> {
@@ -33,6 +35,7 @@ pub(super) struct Run<B: Training> {
     pub(super) special: (u32, u32),
     pub(super) backend: B,
     pub(super) model: Model<B>,
+    pub(super) teacher: Option<Teacher<B>>,
     pub(super) position: Position,
     pub(super) resumed: Option<Checkpoint>,
     pub(super) clock: Clock,
@@ -54,23 +57,23 @@ pub(super) struct Clock {
 }
 
 impl<B: Training> Run<B> {
-    /// Reads recipe, base and data for an engine made from the recipe's seed, and counts the steps.
-    pub(super) fn prepare(text: &str, places: &Places, engine: impl FnOnce(u64) -> Result<B>) -> Result<Self> {
+    /// Reads recipe, base, teacher and data for the engines that are made for them, and counts the steps.
+    pub(super) fn prepare(text: &str, places: &Places, engines: &dyn Fn(Role) -> Result<B>) -> Result<Self> {
         let recipe = Recipe::parse(text)?;
         let labels = recipe.labels();
         let at_base = |e: Error| e.at(places.base.display());
         let base = model::open(&places.base).map_err(at_base)?;
-        let mut start = Start::new(&base, &places.base, head(recipe.model.task), &labels).map_err(at_base)?;
-        start.model = start.model.with_dropout(recipe.train.dropout);
+        let mut start = begin(&recipe, &base, &places.base).map_err(at_base)?;
         check_lengths(&recipe, start.model.shape().max_position_embeddings)?;
         let tokenizer = read_tokenizer(&base).map_err(at_base)?;
         let mut hash = Sha256::new();
         hash.update(text);
         hash.update(base.sha256());
+        let teacher = teacher(&recipe, places, &tokenizer, engines, &mut hash)?;
         let most = start.model.shape().max_position_embeddings;
         let material = Material::read(&recipe, &places.data, &tokenizer, most, &mut hash)?;
         start.state(&recipe, material.transitions());
-        let backend = engine(recipe.seed)?;
+        let backend = engines(Role::Learn { seed: recipe.seed })?;
         let weights = start.weights(&base, labels.len(), recipe.seed).map_err(at_base)?;
         let model = start.load(&backend, &weights.root(), labels.len())?;
         let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -83,6 +86,7 @@ impl<B: Training> Run<B> {
             special: (tokenizer.cls_id(), tokenizer.sep_id()),
             backend,
             model,
+            teacher,
             position: Position { run, stage: 0, stage_step: 0, step: 0, best: None },
             resumed: None,
             clock: Clock { tokens: 0, spent: Duration::ZERO, saved: Instant::now() },
@@ -97,7 +101,8 @@ impl<B: Training> Run<B> {
         let mut before = 0;
         for (index, stage) in self.recipe.stages().into_iter().enumerate() {
             let per_epoch = self.epoch(index, &stage, 0).len() as u64;
-            let steps = ((per_epoch as f64 * stage.train.epochs).round() as u64).max(1);
+            let epochs = (per_epoch as f64 * stage.train.epochs).round() as u64;
+            let steps = stage.train.steps.unwrap_or(epochs).max(1);
             self.stages.push(Plan { stage, steps, per_epoch, before });
             before += steps;
         }
@@ -182,12 +187,42 @@ impl<B: Training> Run<B> {
     }
 }
 
-/// What a task learns.
-fn head(task: Task) -> Head {
-    match task {
-        Task::Ner => Head::TokenClassification,
-        Task::Relation | Task::Nli | Task::Classify => Head::SequenceClassification,
+/// What the recipe makes of its base.
+fn begin(recipe: &Recipe, base: &Folder, place: &Path) -> Result<Start> {
+    let mut start = Start::new(base, place, head(recipe.model.task), &recipe.labels())?;
+    if let Some(layers) = &recipe.model.layers {
+        start.take_layers(layers)?;
     }
+    start.model = start.model.with_dropout(recipe.train.dropout);
+    Ok(start)
+}
+
+/// Whom the recipe wants to learn from, if anybody. What it was goes into `hash`.
+fn teacher<B: Training>(
+    recipe: &Recipe,
+    places: &Places,
+    tokenizer: &Tokenizer,
+    engines: &dyn Fn(Role) -> Result<B>,
+    hash: &mut Sha256,
+) -> Result<Option<Teacher<B>>> {
+    let place = match (&recipe.teacher, &places.teacher) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => {
+            let message = "recipe: a teacher is named, but there is no [teacher] that says what it counts";
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        (Some(_), Some(place)) => place,
+        (Some(_), None) => {
+            let message = "recipe: no teacher: name a folder with --teacher or in the recipe's teacher.base";
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+    };
+    let mut open = || {
+        let folder = model::open(place)?;
+        hash.update(folder.sha256());
+        Teacher::open(&folder, recipe, tokenizer, engines(Role::Answer)?)
+    };
+    open().map(Some).map_err(|e| e.at(format!("teacher {}", place.display())))
 }
 
 fn check_lengths(recipe: &Recipe, most: usize) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 const MAX_HEADER: u64 = 16 << 20;
 
 /// A tensor as its file stores it: whole, row by row, little-endian.
+#[derive(Clone)]
 pub(super) struct Raw<'a> {
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,

@@ -104,18 +104,47 @@ impl<'a> Weights<'a> {
         Ok(())
     }
 
-    /// Gives the tensors of the files other names, or none: then they are left out. Of two with one name the later stays.
-    #[cfg(feature = "train")]
-    pub(crate) fn rename(&mut self, name: impl Fn(&str) -> Option<String>) {
-        let tensors = std::mem::take(&mut self.tensors);
-        self.tensors = tensors.into_iter().filter_map(|(old, raw)| Some((name(&old)?, raw))).collect();
-    }
-
     /// The shape of a tensor, if there is one of this name.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         match self.supplied.get(name) {
             Some(supplied) => Some(supplied.shape.clone()),
             None => Some(self.tensors.get(name)?.shape.clone()),
+        }
+    }
+
+    /// Keeps these layers of the encoder, in this order, under the numbers 0, 1, 2, ….
+    pub fn take_layers(&mut self, layers: &[usize]) {
+        const LAYER: &str = ".layer.";
+        let mut kept = BTreeMap::new();
+        for (name, raw) in std::mem::take(&mut self.tensors) {
+            let place = name.split_once(LAYER).and_then(|(before, after)| {
+                let (number, rest) = after.split_once('.')?;
+                Some((before, number.parse::<usize>().ok()?, rest))
+            });
+            let Some((before, number, rest)) = place else {
+                kept.insert(name, raw);
+                continue;
+            };
+            for (at, _) in layers.iter().enumerate().filter(|(_, layer)| **layer == number) {
+                kept.insert(format!("{before}{LAYER}{at}.{rest}"), raw.clone());
+            }
+        }
+        self.tensors = kept;
+    }
+
+    /// Leaves out tensors of the files.
+    pub fn leave_out(&mut self, unwanted: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| !unwanted(name));
+    }
+
+    /// The numbers of a tensor, row by row; a packed matrix has none of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Weights`] when there is no such tensor or it holds no floating-point numbers.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
+        match self.find(name, &self.shape(name).unwrap_or_default())? {
+            Found::Supplied(values) => Ok(values.to_vec()),
+            Found::File(view) => floats::floats(&view, name),
         }
     }
 

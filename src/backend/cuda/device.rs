@@ -180,6 +180,15 @@ impl<'a> From<&'a Heads> for HeadSide<'a> {
     }
 }
 
+/// How many devices the driver shows.
+///
+/// # Errors
+/// What is missing: the driver, cuBLAS, the run-time compiler.
+pub fn count() -> Result<usize> {
+    require_libraries()?;
+    CudaContext::device_count().map(|n| usize::try_from(n).unwrap_or(0)).map_err(|e| failed("devices", &e))
+}
+
 impl Device {
     /// Opens a device by its number and compiles the kernels for it.
     ///
@@ -204,6 +213,14 @@ impl Device {
     /// A failure of the driver.
     pub fn name(&self) -> Result<String> {
         self.context.name().map_err(|e| failed("name", &e))
+    }
+
+    /// What the device can do, as NVIDIA numbers it: 9.0 is Hopper.
+    ///
+    /// # Errors
+    /// A failure of the driver.
+    pub fn compute_capability(&self) -> Result<(i32, i32)> {
+        self.context.compute_capability().map_err(|e| failed("compute capability", &e))
     }
 
     /// Bytes free and in all.

@@ -141,7 +141,7 @@ impl Loser<'_> {
     fn elements(&mut self, x: &Tensor, teacher: &Tensor, divergence: bool) -> Result<()> {
         same_shape(x, teacher)?;
         let (device, n) = (self.device, x.span());
-        let grid = Grid { blocks: [n.div_ceil(256 * 32).clamp(1, 4096), 1], threads: 256 };
+        let grid = Grid { blocks: [n.div_ceil(256 * 32).clamp(1, 1 << 14), 1], threads: 256 };
         let (losses, weight) = (device.alloc(grid.blocks[0] * 4)?, self.weight / n.max(1) as f32);
         self.seeds.write(x, |slope, sum| {
             let args = [

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::attention::Source;
-pub use self::device::{Device, Precision};
+pub use self::device::{Device, Precision, count};
 use self::gradients::{Backward, Gradients};
 pub use self::parameter::Parameter;
 pub use self::tensor::Tensor;

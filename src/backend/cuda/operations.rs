@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::device::{Arg, Device, Grid, Precision, Side, Target};
 use super::gradients::{Gradients, sum};
 use super::memory::Buffer;
+use super::parameter::stride;
 use super::runs::{Into as To, Runs};
 use super::{CudaBackend, Parameter, Tensor};
 use crate::backend::candle::kernels::random::Stream;
@@ -38,11 +39,6 @@ fn code(act: Activation) -> u32 {
         Activation::Relu => 2,
         Activation::Tanh => 3,
     }
-}
-
-/// Rows of a vocabulary begin where the matrix units like it; others are packed.
-fn stride(columns: usize) -> usize {
-    if columns >= 1024 { columns.next_multiple_of(8) } else { columns }
 }
 
 fn side(x: &Tensor, turned: bool) -> Side {
@@ -91,16 +87,29 @@ impl CudaBackend {
     pub(super) fn run_linear(&self, x: &Tensor, layer: &Linear<Self>, act: Activation) -> Result<Tensor> {
         let device = &self.device;
         let (n, k, recording) = (layer.weight.layout.rows(), x.columns, self.recording());
+        // Products run over what lies between rows too: weights are zero there, and so are gradients.
+        let whole = layer.weight.whole_rows();
         let z = Tensor::strided(device.activations(x.rows * stride(n))?, x.rows, n, stride(n));
         let weight = Side { at: layer.weight.at(), stride: k, turned: true };
         let to = Target { at: z.buffer.at(), stride: z.stride, f32: false, sum: false };
-        device.product(to, [x.rows, n, k], side(x, false), weight)?;
+        device.product(to, [x.rows, whole, k], side(x, false), weight)?;
         let y = if recording && act != Activation::None { z.like(device)? } else { z.clone() };
         let bias = layer.bias.as_ref().and_then(|bias| bias.value.as_ref());
         if bias.is_some() || act != Activation::None {
             let (kernel, v) = width(device, widths!("bias_act"), z.stride);
-            let args = [y.arg(), z.arg(), bias.into(), x.rows.into(), n.into(), z.stride.into(), code(act).into()];
-            device.launch(kernel, Grid::over(z.span() / v), &args)?;
+            // Enough rows at once to keep the device busy, and enough of them a thread to make reading its bias worth it.
+            let lines = x.rows.div_ceil(8).max(1);
+            let args = [
+                y.arg(),
+                z.arg(),
+                bias.into(),
+                x.rows.into(),
+                n.into(),
+                z.stride.into(),
+                code(act).into(),
+                lines.into(),
+            ];
+            device.launch(kernel, Grid::blocks((z.stride / v * lines).div_ceil(256), 256), &args)?;
         }
         if recording {
             let (x, weight, bias, device) =
@@ -112,12 +121,12 @@ impl CudaBackend {
                 }
                 if let Some(gradient) = &weight.gradient {
                     let to = Target { at: gradient.at(), stride: k, f32: true, sum: true };
-                    device.product(to, [n, k, x.rows], side(&grad, true), side(&x, false))?;
+                    device.product(to, [whole, k, x.rows], side(&grad, true), side(&x, false))?;
                 }
                 gradients.write(&x, |to, add| {
                     let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add };
                     let weight = Side { at: weight.at(), stride: k, turned: false };
-                    device.product(to, [x.rows, k, n], side(&grad, false), weight)
+                    device.product(to, [x.rows, k, whole], side(&grad, false), weight)
                 })
             };
             self.record(&y, Box::new(backward));
@@ -323,7 +332,7 @@ fn before_activation(device: &Device, grad: Tensor, z: &Tensor, act: Activation)
 
 /// Adds the column sums of `grad`, and those of `grad · kept`, to gradients of vectors.
 fn add_columns(device: &Device, grad: &Tensor, kept: Option<&Tensor>, to: [Option<&Buffer>; 2]) -> Result<()> {
-    let (n, blocks) = (grad.columns, grad.rows.div_ceil(256));
+    let (n, blocks) = (grad.columns, grad.rows.div_ceil(512));
     let partial = device.alloc(2 * blocks * n * 4)?;
     let kept = Arg::U64(kept.map_or(0, |kept| kept.buffer.at()));
     let args = [(&partial).into(), grad.arg(), kept, grad.rows.into(), n.into(), grad.stride.into()];

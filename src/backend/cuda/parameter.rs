@@ -8,6 +8,11 @@ use crate::backend::Stored;
 use crate::backend::training::{Kind, Layout};
 use crate::error::Result;
 
+/// How far apart rows of so many numbers lie: those of a vocabulary begin where the matrix units like it, others are packed.
+pub(super) fn stride(columns: usize) -> usize {
+    if columns >= 1024 { columns.next_multiple_of(8) } else { columns }
+}
+
 /// A named weight.
 pub struct Parameter {
     pub(super) layout: Layout,
@@ -30,9 +35,10 @@ pub(super) struct Moments {
 impl Parameter {
     pub(super) fn new(device: &Device, kind: Kind, stored: &[Stored], learns: bool) -> Result<Self> {
         let layout = Layout::new(kind, stored)?;
-        let data: Vec<f32> = stored.iter().flat_map(Stored::to_f32).collect();
+        let mut data: Vec<f32> = stored.iter().flat_map(Stored::to_f32).collect();
         let narrow = kind != Kind::Vector && device.precision() == Precision::Bf16;
         let value = (learns || !narrow).then(|| device.upload(&data)).transpose()?;
+        data.resize(stride(layout.rows()) * layout.columns, 0.0);
         let shadow = narrow.then(|| device.narrowed(&data)).transpose()?;
         let gradient = learns.then(|| device.zeros(data.len() * 4)).transpose()?;
         Ok(Self { layout, value, shadow, gradient, moments: Mutex::default() })
@@ -42,6 +48,12 @@ impl Parameter {
     pub(super) fn at(&self) -> u64 {
         let buffer = self.shadow.as_ref().or(self.value.as_ref());
         buffer.map_or(0, Buffer::at)
+    }
+
+    /// Rows that a product runs over: those of a vocabulary are rounded up with zeros, where it reads the shadow.
+    pub(super) fn whole_rows(&self) -> usize {
+        let rows = self.layout.rows();
+        if self.shadow.is_some() { stride(rows) } else { rows }
     }
 
     pub(super) fn name(&self) -> &str {

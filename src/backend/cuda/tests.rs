@@ -124,7 +124,7 @@ fn often<B: Backend>(backend: &B) -> Result<B::Tensor> {
 }
 
 /// A loss on the result of something, and the gradients that it makes.
-fn loss<B: Training>(backend: &B, lose: fn(&B) -> Result<()>) -> Outcome {
+fn loss<B: Training>(backend: &B, lose: Loss<B>) -> Outcome {
     backend.begin(1, 0);
     lose(backend).expect("fits");
     backend.backward().expect("walks back");
@@ -132,7 +132,10 @@ fn loss<B: Training>(backend: &B, lose: fn(&B) -> Result<()>) -> Outcome {
     (report.losses.values().map(|loss| *loss as f32).collect(), gradients(backend))
 }
 
-fn losses<B: Training>() -> [(&'static str, fn(&B) -> Result<()>); 4] {
+/// Builds something and loses on it.
+type Loss<B> = fn(&B) -> Result<()>;
+
+fn losses<B: Training>() -> [(&'static str, Loss<B>); 4] {
     [
         ("at the masks", words),
         ("hidden states", states),

@@ -87,7 +87,8 @@ impl Start {
         let mut weights = match (&self.origin, &self.teacher) {
             (Origin::Layers(layers), Some(teacher)) => {
                 let mut weights = teacher.folder.weights()?;
-                weights.rename(|name| name_in_student(name, layers));
+                weights.take_layers(layers);
+                weights.leave_out(is_head);
                 weights
             }
             (Origin::Base, _) => folder.weights()?,
@@ -239,11 +240,8 @@ impl Source {
                 "student.layers: no layer {beyond} in a teacher of {most} layers, counted from 0"
             )));
         }
-        let mut distinct = layers.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if distinct.len() != layers.len() || layers.is_empty() {
-            return Err(input("student.layers: expected at least one layer, and none twice"));
+        if layers.is_empty() {
+            return Err(input("student.layers: expected at least one layer"));
         }
         let mut config = self.folder.config_json().clone();
         config[key] = json!(layers.len());
@@ -255,18 +253,6 @@ impl Source {
 fn names(folder: &Folder) -> Result<Names> {
     let architecture = folder.architecture()?;
     Names::of(architecture).ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("{architecture:?}")))
-}
-
-/// What a weight of the teacher is called in a student of these layers; nothing for what is not taken over.
-fn name_in_student(name: &str, layers: &[usize]) -> Option<String> {
-    if is_head(name) {
-        return None;
-    }
-    let Some((before, after)) = name.split_once(".layer.") else { return Some(name.to_owned()) };
-    let (number, rest) = after.split_once('.')?;
-    let layer = number.parse::<usize>().ok()?;
-    let place = layers.iter().position(|own| *own == layer)?;
-    Some(format!("{before}.layer.{place}.{rest}"))
 }
 
 /// Whether a weight belongs to the masked-language-model head.

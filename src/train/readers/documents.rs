@@ -42,6 +42,13 @@ pub struct Sequence {
     pub labels: Vec<String>,
 }
 
+impl Sequence {
+    /// A text of which nothing is known.
+    pub fn unlabelled(document: &Document) -> Self {
+        Self { id: document.id.clone(), text: document.text.clone(), pair: None, labels: Vec::new() }
+    }
+}
+
 impl fmt::Debug for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pair = self.pair.as_ref().map_or(0, String::len);

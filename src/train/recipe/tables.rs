@@ -28,6 +28,9 @@ pub struct Model {
     /// Whether a text may have several labels, or none.
     #[serde(default)]
     pub multi_label: bool,
+    /// These layers of the base, counted from 0 and in this order, are all that the model has; absent: all layers.
+    #[serde(default)]
+    pub layers: Option<Vec<usize>>,
 }
 
 /// `[window]`.
@@ -63,11 +66,21 @@ pub struct Evaluate {
     pub pooling: Pooling,
     /// What the best is chosen by; absent: micro F1 of entities and relations, accuracy of pairs, macro F1 of texts.
     pub metric: Option<Metric>,
+    /// A stage ends after so many scores without a better one; absent: never before its time.
+    pub patience: Option<u64>,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { max_length: 256, stride: 64, times: 4, transitions: 0.2, pooling: Pooling::Mean, metric: None }
+        Self {
+            max_length: 256,
+            stride: 64,
+            times: 4,
+            transitions: 0.2,
+            pooling: Pooling::Mean,
+            metric: None,
+            patience: None,
+        }
     }
 }
 
@@ -106,6 +119,8 @@ pub struct Train {
     pub layer_decay: f64,
     /// How often all windows are seen.
     pub epochs: f64,
+    /// Steps of the optimizer, whatever they come to in epochs; absent: what `epochs` says.
+    pub steps: Option<u64>,
     /// Of a tagger: rows of a step, about.
     pub batch_tokens: usize,
     /// Of the other tasks: sequences of a step.
@@ -137,6 +152,7 @@ impl Default for Train {
             head_lr: None,
             layer_decay: 1.0,
             epochs: 8.0,
+            steps: None,
             batch_tokens: 1024,
             batch_size: 16,
             warmup: 0.1,
@@ -172,6 +188,8 @@ pub struct StageTable {
     /// In place of `[train]`'s.
     pub epochs: Option<f64>,
     /// In place of `[train]`'s.
+    pub steps: Option<u64>,
+    /// In place of `[train]`'s.
     pub batch_tokens: Option<usize>,
     /// In place of `[train]`'s.
     pub batch_size: Option<usize>,
@@ -196,6 +214,8 @@ pub struct Stage {
     pub weights: BTreeMap<String, f32>,
     /// Scores, evenly spread.
     pub evaluations: u64,
+    /// Scores without a better one after which it ends.
+    pub patience: Option<u64>,
     /// The rest.
     pub train: Train,
 }

@@ -35,20 +35,42 @@ extern "C" __global__ void gradient_norm(float* norm, const float* partial, u32 
     }
 }
 
+// One number; a gradient that is not finite moves nothing.
+__device__ __forceinline__ float move(const Pass& pass, float scale, float g, float w, float* m, float* v) {
+    if (isnan(scale)) return w;
+    g *= scale;
+    *m = pass.beta1 * *m + (1.f - pass.beta1) * g;
+    *v = pass.beta2 * *v + (1.f - pass.beta2) * g * g;
+    return w * pass.keep - pass.rate * *m / (sqrtf(*v) / pass.root + pass.eps);
+}
+
 extern "C" __global__ void adamw(const Chunk* chunks, const Pass* passes, const float* norm) {
     Chunk chunk = chunks[blockIdx.x];
     Pass pass = passes[chunk.weight];
     float scale = norm[1];
-    bool move = !isnan(scale);
-    for (u32 i = threadIdx.x; i < chunk.length; i += blockDim.x) {
-        float g = chunk.gradient[i] * scale;
+    u32 packs = chunk.length / 4;
+    for (u32 i = threadIdx.x; i < packs; i += blockDim.x) {
+        float g[4], w[4], m[4], v[4];
+        load_floats<4>(g, chunk.gradient + 4 * i);
+        load_floats<4>(w, chunk.value + 4 * i);
+        load_floats<4>(m, chunk.first + 4 * i);
+        load_floats<4>(v, chunk.second + 4 * i);
+        for (int k = 0; k < 4; k++) w[k] = move(pass, scale, g[k], w[k], m + k, v + k);
+        reinterpret_cast<float4*>(chunk.gradient)[i] = make_float4(0.f, 0.f, 0.f, 0.f);
+        reinterpret_cast<float4*>(chunk.value)[i] = make_float4(w[0], w[1], w[2], w[3]);
+        reinterpret_cast<float4*>(chunk.first)[i] = make_float4(m[0], m[1], m[2], m[3]);
+        reinterpret_cast<float4*>(chunk.second)[i] = make_float4(v[0], v[1], v[2], v[3]);
+        if (chunk.shadow) {
+            Pack<4> narrowed;
+            for (int k = 0; k < 4; k++) narrowed.x[k] = narrow(w[k]);
+            store(chunk.shadow + 4 * i, narrowed);
+        }
+        if (chunk.average)
+            for (int k = 0; k < 4; k++) chunk.average[4 * i + k] += (1.f - pass.ema) * (w[k] - chunk.average[4 * i + k]);
+    }
+    for (u32 i = 4 * packs + threadIdx.x; i < chunk.length; i += blockDim.x) {
+        float w = move(pass, scale, chunk.gradient[i], chunk.value[i], chunk.first + i, chunk.second + i);
         chunk.gradient[i] = 0.f;
-        if (!move) continue;
-        float m = pass.beta1 * chunk.first[i] + (1.f - pass.beta1) * g;
-        float v = pass.beta2 * chunk.second[i] + (1.f - pass.beta2) * g * g;
-        float w = chunk.value[i] * pass.keep - pass.rate * m / (sqrtf(v) / pass.root + pass.eps);
-        chunk.first[i] = m;
-        chunk.second[i] = v;
         chunk.value[i] = w;
         if (chunk.shadow) chunk.shadow[i] = narrow(w);
         if (chunk.average) chunk.average[i] += (1.f - pass.ema) * (w - chunk.average[i]);

@@ -68,6 +68,8 @@ __device__ void vocabulary(float* losses, T* slope, const T* logits, const u32* 
         }
         if (inside) store(slope + start + c, out);
     }
+    // What lies between rows of a gradient is zero: products run over it.
+    for (u32 c = columns + threadIdx.x; c < stride; c += blockDim.x) slope[start + c] = narrow(0.f);
     loss = block_sum(loss);
     if (threadIdx.x == 0) losses[blockIdx.x] = loss;
 }
@@ -96,39 +98,35 @@ extern "C" __global__ void cosine(float* losses, T* slope, const T* x, const T* 
     }
 }
 
-// (x − t)² where `divergence` is 0, else p · ln(p / q) with p = t + 1e-12, q = x + 1e-12. `weight` holds one over n.
+// (x − t)² where `divergence` is 0, else p · ln(p / q) with p = t + 1e-12, q = x + 1e-12; `value` becomes the slope.
+__device__ __forceinline__ float element(float q, float p, u32 divergence, float weight, float* value) {
+    if (divergence) {
+        q += 1e-12f, p += 1e-12f;
+        *value = -weight * p / q;
+        return p * logf(p / q);
+    }
+    *value = 2.f * weight * (q - p);
+    return (q - p) * (q - p);
+}
+
+// Sums of `element` and its slopes; `weight` holds one over n.
 extern "C" __global__ void elements(float* losses, T* slope, const T* x, const T* teacher, u32 n, u32 divergence,
                                     float weight, u32 sum) {
-    float loss = 0.f;
+    float loss = 0.f, value;
     u32 packs = n / WIDEST;
-    for (u32 i = thread_index(); i < packs + (n - packs * WIDEST); i += thread_count()) {
-        u32 from = i < packs ? i * WIDEST : packs * WIDEST + (i - packs);
-        Pack<WIDEST> a, b, out;
-        int width = i < packs ? WIDEST : 1;
-        if (i < packs) {
-            a = load<WIDEST>(x + from), b = load<WIDEST>(teacher + from);
-            if (sum) out = load<WIDEST>(slope + from);
-        } else {
-            a.x[0] = x[from], b.x[0] = teacher[from];
-            if (sum) out.x[0] = slope[from];
-        }
-        for (int v = 0; v < width; v++) {
-            float q = wide(a.x[v]), p = wide(b.x[v]), value;
-            if (divergence) {
-                q += 1e-12f, p += 1e-12f;
-                loss += p * logf(p / q);
-                value = -weight * p / q;
-            } else {
-                loss += (q - p) * (q - p);
-                value = 2.f * weight * (q - p);
-            }
+    for (u32 i = thread_index(); i < packs; i += thread_count()) {
+        u64 from = (u64)i * WIDEST;
+        Pack<WIDEST> a = load<WIDEST>(x + from), b = load<WIDEST>(teacher + from), out;
+        if (sum) out = load<WIDEST>(slope + from);
+        for (int v = 0; v < WIDEST; v++) {
+            loss += element(wide(a.x[v]), wide(b.x[v]), divergence, weight, &value);
             out.x[v] = narrow(sum ? wide(out.x[v]) + value : value);
         }
-        if (i < packs) {
-            store(slope + from, out);
-        } else {
-            slope[from] = out.x[0];
-        }
+        store(slope + from, out);
+    }
+    for (u32 i = packs * WIDEST + thread_index(); i < n; i += thread_count()) {
+        loss += element(wide(x[i]), wide(teacher[i]), divergence, weight, &value);
+        put(slope + i, value, sum);
     }
     loss = block_sum(loss);
     if (threadIdx.x == 0) losses[blockIdx.x] = loss;

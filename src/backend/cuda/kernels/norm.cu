@@ -14,10 +14,13 @@ template <int V>
 __device__ __forceinline__ void put_normal(T* y, T* kept, const float* values, const float* weight, const float* bias,
                                            u64 start, u32 c, float mean, float scale) {
     Pack<V> out, hat;
+    float w[V], b[V];
+    load_floats<V>(w, weight + c);
+    load_floats<V>(b, bias + c);
     for (int v = 0; v < V; v++) {
         float value = (values[v] - mean) * scale;
         hat.x[v] = narrow(value);
-        out.x[v] = narrow(value * weight[c + v] + bias[c + v]);
+        out.x[v] = narrow(value * w[v] + b[v]);
     }
     if (kept) store(kept + start + c, hat);
     store(y + start + c, out);
@@ -83,8 +86,10 @@ __device__ void norm_backward(T* out, const T* grad, const T* kept, const float*
     if (normalise) {
         for (u32 c = lane * V; c < h; c += 32 * V) {
             Pack<V> g = load<V>(grad + start + c), hat = load<V>(kept + start + c);
+            float w[V];
+            load_floats<V>(w, weight + c);
             for (int v = 0; v < V; v++) {
-                float value = wide(g.x[v]) * weight[c + v];
+                float value = wide(g.x[v]) * w[v];
                 mean += value;
                 dot += value * wide(hat.x[v]);
             }
@@ -95,8 +100,10 @@ __device__ void norm_backward(T* out, const T* grad, const T* kept, const float*
     }
     for (u32 c = lane * V; c < h; c += 32 * V) {
         Pack<V> g = load<V>(grad + start + c), hat = load<V>(kept + start + c);
+        float w[V];
+        load_floats<V>(w, weight + c);
         for (int v = 0; v < V; v++)
-            g.x[v] = narrow((wide(g.x[v]) * weight[c + v] - mean - wide(hat.x[v]) * dot) * scale);
+            g.x[v] = narrow((wide(g.x[v]) * w[v] - mean - wide(hat.x[v]) * dot) * scale);
         store(out + start + c, g);
     }
 }

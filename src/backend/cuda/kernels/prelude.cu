@@ -38,6 +38,16 @@ __device__ __forceinline__ void store(T* at, Pack<V> pack) {
     *reinterpret_cast<Pack<V>*>(at) = pack;
 }
 
+// V neighbouring floats.
+template <int V>
+__device__ __forceinline__ void load_floats(float* out, const float* at) {
+    if (V % 4 == 0) {
+        for (int v = 0; v < V; v += 4) *reinterpret_cast<float4*>(out + v) = *reinterpret_cast<const float4*>(at + v);
+    } else {
+        for (int v = 0; v < V; v++) out[v] = at[v];
+    }
+}
+
 __device__ __forceinline__ float warp_sum(float x) {
     for (int step = 16; step > 0; step >>= 1) x += __shfl_xor_sync(0xffffffffu, x, step);
     return x;
