@@ -5,6 +5,8 @@
 //! 15 % masked places are: teacher forward, student forward, losses, backward, AdamW. Random weights, random words, dropout of
 //! 0.1 in the student. `distil_step.py` does the same in PyTorch.
 
+mod allocator;
+
 use std::time::Instant;
 
 use clinlite::backend::adamw::Settings;
@@ -16,9 +18,6 @@ use clinlite::train::corpus::MaskedBatch;
 use clinlite::train::distil::{LayerLoss, Measure, Objective, Pair, Share, Teacher, draw_missing};
 use clinlite::weights::{Names, Weights};
 use clinlite::{Error, ErrorKind, Result};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const VOCABULARY: usize = 28_996;
 /// Layers, width, width of the feed-forward network.
@@ -35,6 +34,7 @@ struct Work {
 }
 
 fn main() -> Result<()> {
+    allocator::keep_pages();
     let work = Work {
         device: option("--device").unwrap_or_else(|| "cpu".into()),
         sequences: number("--sequences", 4),

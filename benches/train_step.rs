@@ -4,6 +4,8 @@
 //! median of the steps; `train_step.py` does the same in PyTorch. Both use all cores, so they want a quiet machine; CPU
 //! time is what can be compared on a busy one.
 
+mod allocator;
+
 use std::time::Instant;
 
 use clinlite::Result;
@@ -16,9 +18,6 @@ use clinlite::train::loss::token_loss;
 use clinlite::weights::{Names, Weights};
 use safetensors::tensor::{Dtype, TensorView};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const D: usize = 384;
 const F: usize = 1536;
 const LAYERS: usize = 6;
@@ -29,6 +28,7 @@ const LENGTH: usize = 128;
 const STEPS: u64 = 12;
 
 fn main() -> Result<()> {
+    allocator::keep_pages();
     let (config, bytes) = (config(), weights());
     let weights = Weights::from_safetensors(&bytes, Names::Bert)?;
     let backend = CandleBackend::training(1);

@@ -128,12 +128,17 @@ pub fn forward(parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
 
 /// The attention maps, `[L, L]` each, sequence after sequence and head after head.
 pub fn maps(parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
-    let mut out = Vec::new();
-    for (rows, head) in shape.pairs() {
-        let (length, at) = (rows.len(), out.len());
-        out.resize(at + length * length, 0.0);
-        Head::new(parts, shape, &rows, head).map(&mut out[at..], length, shape.scale());
-    }
+    let pairs = shape.pairs();
+    let mut out = vec![0f32; pairs.iter().map(|(rows, _)| rows.len() * rows.len()).sum()];
+    let mut rest = &mut out[..];
+    let maps = pairs.into_iter().map(|(rows, head)| {
+        let (map, after) = std::mem::take(&mut rest).split_at_mut(rows.len() * rows.len());
+        rest = after;
+        (rows, head, map)
+    });
+    maps.collect::<Vec<_>>().into_par_iter().for_each(|(rows, head, map)| {
+        Head::new(parts, shape, &rows, head).map(map, rows.len(), shape.scale());
+    });
     out
 }
 
