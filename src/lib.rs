@@ -21,7 +21,7 @@
 //! | `cli` | the binary | yes |
 //! | `train` | candle, optimizer, data readers; implies `candle` | yes |
 //! | `candle` | the candle backend | through `train` |
-//! | `cuda` | candle's CUDA; a binary built with it needs the NVIDIA driver to start | no |
+//! | `cuda` | training on NVIDIA devices; builds anywhere, looks for the driver when a device is opened | no |
 //! | `wasm` | the JavaScript border | no |
 
 pub mod backend;
