@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::checkpoint;
+use super::coverage;
 use super::examples;
 use super::progress::{Progress, Step};
 use super::recipe::Stage;
 use super::run::{Run, io, record};
 use crate::backend::candle::CandleBackend;
-use crate::backend::training::{Quantity, Training};
+use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a run finds and leaves things.
@@ -144,7 +145,7 @@ impl<B: Training> Run<B> {
         let (plan, done) = (&self.stages[index], self.position.stage_step);
         let hard = self.learn(batch)?;
         if self.position.step == 0 {
-            self.check_coverage()?;
+            coverage::check(&self.backend)?;
         }
         let warmup = (plan.steps as f64 * stage.train.warmup).round() as u64;
         let factor = stage.train.schedule.factor(done, plan.steps, warmup);
@@ -204,21 +205,6 @@ impl<B: Training> Run<B> {
         let best = self.position.best.map_or(0, |(_, step)| step.saturating_sub(begun));
         let since = scores(stage, steps).filter(|step| (best + 1..=done).contains(step)).count() as u64;
         done < steps && since < patience
-    }
-
-    /// Every weight must learn: a gradient that is missing, zero or not finite is a mistake somewhere.
-    fn check_coverage(&self) -> Result<()> {
-        let mut idle = Vec::new();
-        for layout in self.backend.layouts() {
-            let gradient = self.backend.read(layout.name(), Quantity::Gradient)?;
-            if !gradient.iter().all(|g| g.is_finite()) || gradient.iter().all(|g| *g == 0.0) {
-                idle.push(layout.name().to_owned());
-            }
-        }
-        if idle.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Backend, format!("no finite gradient other than zero reaches {}", idle.join(", "))))
     }
 
     fn score_if_due(

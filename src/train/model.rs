@@ -7,6 +7,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 use super::recipe::Recipe;
+use super::whole::write;
 use crate::backend::Backend;
 use crate::backend::candle::kernels::random::Stream;
 use crate::backend::training::{Kind, Quantity, Training};
@@ -214,13 +215,6 @@ fn serialise(backend: &impl Training) -> Result<Vec<u8>> {
 /// Little-endian bytes.
 pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// Writes a file whole or not at all: beside its place first, then moved there.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_extension("part");
-    let result = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    result.map_err(|e| io(&e, path))
 }
 
 fn optional(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -17,6 +17,7 @@ use super::model::{self, Start, head};
 use super::progress::{Progress, Scored};
 use super::recipe::{Recipe, Stage};
 use super::teacher::Teacher;
+use super::whole;
 use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::Model;
@@ -136,8 +137,8 @@ impl<B: Training> Run<B> {
             let message = "there is an unfinished run here: resume it, or choose another folder";
             return Err(Error::new(ErrorKind::Input, message).at(checkpoint.display()));
         }
-        model::write(&out.join("recipe.toml"), recipe.as_bytes())?;
-        model::write(&self.log_path(), kept.as_slice())
+        whole::write(&out.join("recipe.toml"), recipe.as_bytes())?;
+        whole::write(&self.log_path(), kept.as_slice())
     }
 
     pub(super) fn log_path(&self) -> PathBuf {
@@ -177,7 +178,7 @@ impl<B: Training> Run<B> {
             "best_step": self.position.best.map(|(_, step)| step),
         });
         let text = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
-        model::write(&self.places.out.join("metrics.json"), &text)?;
+        whole::write(&self.places.out.join("metrics.json"), &text)?;
         let checkpoint = self.checkpoint_path();
         if checkpoint.exists() { fs::remove_file(&checkpoint).map_err(|e| io(&e, &checkpoint)) } else { Ok(()) }
     }

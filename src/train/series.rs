@@ -11,8 +11,8 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::finetune::{Outcome, Places};
-use super::model::write;
 use super::recipe::Recipe;
+use super::whole::write;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A recipe with one number changed.

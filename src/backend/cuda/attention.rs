@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 
-use super::device::{Arg, Device, Grid, Heads};
+use super::device::Device;
 use super::gradients::Gradients;
+use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use super::operations::{take_columns, width, widths};
+use super::product::Heads;
 use super::{CudaBackend, Tensor, lock};
 use crate::backend::shapes::check_attention;
 use crate::backend::tape::Gradients as _;

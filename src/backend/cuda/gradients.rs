@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::device::{Device, Grid};
+use super::device::Device;
+use super::launch::Grid;
 use super::tensor::Tensor;
 use crate::backend::tape;
 use crate::error::Result;

@@ -1,7 +1,8 @@
 //! Losses, their slopes, and where their values add up until somebody asks.
 
-use super::device::{Arg, Device, Grid};
+use super::device::Device;
 use super::gradients::Gradients;
+use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use super::operations::{width, widths};
 use super::tensor::Tensor;

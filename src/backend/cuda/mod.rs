@@ -7,12 +7,15 @@
 //! Every operation is judged by the CPU kernels of [`super::candle`], number by number, in `tests.rs`.
 
 mod attention;
+mod compile;
 mod device;
 mod gradients;
+mod launch;
 mod loss;
 mod memory;
 mod operations;
 mod parameter;
+mod product;
 mod runs;
 mod staging;
 mod tensor;

@@ -4,10 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::device::{Arg, Device, Grid, Precision, Side, Target};
+use super::device::{Device, Precision};
 use super::gradients::{Gradients, sum};
+use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use super::parameter::stride;
+use super::product::{Side, Target};
 use super::runs::{Into as To, Runs};
 use super::{CudaBackend, Parameter, Tensor};
 use crate::backend::candle::kernels::random::Stream;

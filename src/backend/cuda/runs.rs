@@ -2,7 +2,8 @@
 //! they looked up and cut into runs; on the device each run is summed by a block of its own, and then the runs of a row.
 //! The order of every sum is fixed, so that two runs of a program give the same bytes.
 
-use super::device::{Arg, Device, Grid};
+use super::device::Device;
+use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use super::tensor::Tensor;
 use crate::error::Result;

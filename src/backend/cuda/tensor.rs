@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::device::{Arg, Device, Grid};
+use super::device::Device;
+use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use crate::error::Result;
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::device::{Device, Grid};
+use super::device::Device;
 use super::gradients::Gradients;
+use super::launch::Grid;
 use super::loss::Loser;
 pub(super) use super::loss::Losses;
 use super::memory::Buffer;

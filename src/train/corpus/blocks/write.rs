@@ -17,7 +17,7 @@ use super::record::Layout;
 use super::shards::{SHARD_BYTES, Shards};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{Encoding, Tokenizer};
-use crate::train::model;
+use crate::train::whole;
 
 /// Text that is worked on at a time, in bytes: enough notes for all cores, and some 50 MB of pieces.
 const BATCH: usize = 4 << 20;
@@ -92,7 +92,7 @@ pub fn write(
     }
     let (version, length, dev_share) = (VERSION, options.length, options.dev_share);
     let manifest = Manifest { version, length, dev_share, vocabulary, train, dev, empty_notes, sources };
-    model::write(&folder.join(NAME), &manifest.to_json()?)?;
+    whole::write(&folder.join(NAME), &manifest.to_json()?)?;
     unfinished.done();
     Ok(manifest)
 }
