@@ -43,8 +43,8 @@ WIDTHS(embed, (T* y, const T* a, const u32* a_ids, const T* b, const u32* b_ids,
        (y, a, a_ids, b, b_ids, c, c_ids, rows, h))
 
 // The way back of a look-up. `order` holds row numbers sorted by what they looked up; a block sums one run of them, so
-// that the sum of a row that was looked up often is shared out and still taken in a fixed order. `span` is 32 numbers of
-// a run: where it begins, how long it is.
+// that the sum of a row that was looked up often is shared out and still taken in a fixed order. `starts` holds where each
+// run begins in `order`, and where the last one ends.
 extern "C" __global__ void sum_runs(float* partial, const T* grad, const u32* order, const u32* starts, u32 h) {
     u32 run = blockIdx.x;
     for (u32 c = threadIdx.x; c < h; c += blockDim.x) {

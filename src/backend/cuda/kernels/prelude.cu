@@ -75,7 +75,7 @@ __device__ __forceinline__ float block_sum(float x) {
 __device__ __forceinline__ u32 thread_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
 __device__ __forceinline__ u32 thread_count() { return gridDim.x * blockDim.x; }
 
-// An entry point for each width of an access: name_1, name_2, name_8 (name_4 in float).
+// An entry point for each width of an access: name_1, name_2, name_wide (8 numbers of 16 bits or 4 of 32).
 #ifdef BF16
 #define WIDEST 8
 #else
