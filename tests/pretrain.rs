@@ -122,10 +122,7 @@ impl Progress for Watch<'_> {
 }
 
 fn engine(role: Role) -> clinlite::Result<CandleBackend> {
-    Ok(match role {
-        Role::Student(seed) => CandleBackend::training(seed),
-        Role::Teacher => CandleBackend::inference(Device::Cpu),
-    })
+    Ok(role.on_cpu())
 }
 
 /// Runs, perhaps up to a step, and tells what was told.

@@ -24,6 +24,8 @@ pub mod simd;
 mod tape;
 #[cfg(feature = "candle")]
 pub mod training;
+#[cfg(feature = "candle")]
+mod watched;
 
 /// The operations of a BERT-family encoder, and the forms in which an engine likes its weights.
 ///

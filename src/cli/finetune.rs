@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-#[cfg(feature = "cuda")]
-use clinlite::backend::cuda::CudaBackend;
 use clinlite::train::finetune::{Options, Outcome, Places, finetune};
 #[cfg(feature = "cuda")]
 use clinlite::train::finetune::{Role, finetune_on};
@@ -109,10 +107,7 @@ impl Job {
             Device::Cpu => finetune(recipe, &places, &options, &mut display),
             #[cfg(feature = "cuda")]
             Device::Cuda(device) => {
-                let engines = |role| match role {
-                    Role::Learn { seed } => CudaBackend::training(device, seed),
-                    Role::Answer => CudaBackend::inference(device),
-                };
+                let engines = |role: Role| role.on_cuda(device);
                 finetune_on(&engines, recipe, &places, &options, &mut display)
             }
         }?;

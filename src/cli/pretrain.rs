@@ -10,9 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use clinlite::backend::candle::CandleBackend;
-#[cfg(feature = "cuda")]
-use clinlite::backend::cuda::CudaBackend;
 use clinlite::train::pretrain::progress::{Logged, Progress};
 use clinlite::train::pretrain::{Options, Outcome, Places, Role, pretrain};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,16 +64,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let outcome = match device.open()? {
         Device::Cpu => {
             keep_pages();
-            pretrain(&recipe, &places, &options, |role| Ok(cpu(role)), &mut display)
+            pretrain(&recipe, &places, &options, |role: Role| Ok(role.on_cpu()), &mut display)
         }
         #[cfg(feature = "cuda")]
-        Device::Cuda(device) => {
-            let engine = |role| match role {
-                Role::Student(seed) => CudaBackend::training(&device, seed),
-                Role::Teacher => CudaBackend::inference(&device),
-            };
-            pretrain(&recipe, &places, &options, engine, &mut display)
-        }
+        Device::Cuda(device) => pretrain(&recipe, &places, &options, |role: Role| role.on_cuda(&device), &mut display),
     };
     display.bar.finish_and_clear();
     let Outcome { step, held_out, stopped } = outcome.with_context(|| path)?;
@@ -87,13 +78,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let held_out = held_out.map_or(String::new(), |loss| format!(", masked loss {loss:.4} on held-out notes"));
     eprintln!("{step} steps done{held_out}: {}", places.out.join("model").display());
     Ok(ExitCode::SUCCESS)
-}
-
-fn cpu(role: Role) -> CandleBackend {
-    match role {
-        Role::Student(seed) => CandleBackend::training(seed),
-        Role::Teacher => CandleBackend::inference(candle_core::Device::Cpu),
-    }
 }
 
 /// A bar on a terminal, a line every ten seconds elsewhere.

@@ -39,6 +39,17 @@ impl Head {
         }
     }
 
+    /// Hugging Face's class of a model with this head, as `architectures` of its config names it.
+    pub fn class_of(self, config: &Config) -> String {
+        let architecture = match config {
+            Config::Bert(_) => "Bert",
+            Config::DistilBert(_) => "DistilBert",
+            Config::MobileBert(_) => "MobileBert",
+            Config::MiniAlbert(_) => "MiniAlbert",
+        };
+        format!("{architecture}{}", self.class())
+    }
+
     /// The head of a folder: what `architectures` of its config says; without that, what its weights tell.
     ///
     /// # Errors

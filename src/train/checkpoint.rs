@@ -13,6 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::hash::hex;
 use super::model::bytes_of;
 use super::whole;
 use crate::backend::training::{Quantity, Training};
@@ -79,7 +80,7 @@ fn hash<'a>(position: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) 
         hash.update(name);
         hash.update(bytes);
     });
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash)
 }
 
 /// A checkpoint that was read.

@@ -15,8 +15,8 @@ use super::coverage;
 use super::examples;
 use super::progress::{Progress, Step};
 use super::recipe::Stage;
+pub use super::role::Role;
 use super::run::{Run, io, record};
-use crate::backend::candle::CandleBackend;
 use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,18 +31,6 @@ pub struct Places {
     pub teacher: Option<PathBuf>,
     /// The run folder.
     pub out: PathBuf,
-}
-
-/// What an engine is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// To learn.
-    Learn {
-        /// Decides what dropout drops.
-        seed: u64,
-    },
-    /// To be asked: it keeps nothing to walk back.
-    Answer,
 }
 
 /// How a run is run; none of it changes what comes out.
@@ -71,11 +59,7 @@ pub struct Outcome {
 /// # Errors
 /// As [`finetune_on`].
 pub fn finetune(recipe: &str, places: &Places, options: &Options<'_>, progress: &mut dyn Progress) -> Result<Outcome> {
-    let engines = |role| match role {
-        Role::Learn { seed } => Ok(CandleBackend::training(seed)),
-        Role::Answer => Ok(CandleBackend::inference(candle_core::Device::Cpu)),
-    };
-    finetune_on(&engines, recipe, places, options, progress)
+    finetune_on(&|role| Ok(role.on_cpu()), recipe, places, options, progress)
 }
 
 /// Trains by a recipe: `engines` makes one for the model, and one for its teacher if it has one.

@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 use super::recipe::Recipe;
-use super::whole::write;
+use super::result;
 use crate::backend::Backend;
 use crate::backend::candle::kernels::random::Stream;
-use crate::backend::training::{Kind, Quantity, Training};
+use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Config, Head, Model, SequenceClassification, TokenClassification};
 use crate::tasks::settings::Task;
@@ -53,16 +52,25 @@ pub fn open(place: &Path) -> Result<Folder> {
     Folder::read(|name| optional(&place.join(name)))
 }
 
+/// The files of the tokenizer in a folder of the disk, which go into a result as they are.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn tokenizer_files(place: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for name in TOKENIZER {
+        files.extend(optional(&place.join(name))?.map(|bytes| (name.to_owned(), bytes)));
+    }
+    Ok(files)
+}
+
 impl Start {
     /// What a folder, opened from `place`, gives to a run for these labels.
     ///
     /// # Errors
     /// An architecture or a setting that is not implemented, a file that cannot be read.
     pub fn new(base: &Folder, place: &Path, head: Head, labels: &[String]) -> Result<Self> {
-        let mut along = Vec::new();
-        for name in TOKENIZER {
-            along.extend(optional(&place.join(name))?.map(|bytes| (name.to_owned(), bytes)));
-        }
+        let along = tokenizer_files(place)?;
         let same_labels = base.label_names().is_ok_and(|found| found == labels);
         let same_head = Head::of(base).is_ok_and(|found| found == head);
         let head_kept = same_labels && same_head && base.weights()?.shape("classifier.weight").is_some();
@@ -143,7 +151,7 @@ impl Start {
         let labels = recipe.labels();
         let by_id = labels.iter().enumerate().map(|(i, label)| (i.to_string(), json!(label)));
         let by_label = labels.iter().enumerate().map(|(i, label)| (label.clone(), json!(i)));
-        self.config["architectures"] = json!([self.class()]);
+        self.config["architectures"] = json!([self.head.class_of(&self.model)]);
         self.config["id2label"] = Value::Object(by_id.collect());
         self.config["label2id"] = Value::Object(by_label.collect());
         self.config["clinlite"] = json!(recipe.settings());
@@ -163,53 +171,13 @@ impl Start {
         }
     }
 
-    /// Hugging Face's class of the result.
-    fn class(&self) -> String {
-        let architecture = match self.model {
-            Config::Bert(_) => "Bert",
-            Config::DistilBert(_) => "DistilBert",
-            Config::MobileBert(_) => "MobileBert",
-            Config::MiniAlbert(_) => "MiniAlbert",
-        };
-        format!("{architecture}{}", self.head.class())
-    }
-
     /// Writes a folder that Hugging Face and this crate load.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, folder: &Path, backend: &impl Training) -> Result<()> {
-        fs::create_dir_all(folder).map_err(|e| io(&e, folder))?;
-        let text = serde_json::to_vec_pretty(&self.config).map_err(|e| format_error(&e, "config.json"))?;
-        write(&folder.join("config.json"), &text)?;
-        for (name, bytes) in &self.along {
-            write(&folder.join(name), bytes)?;
-        }
-        write(&folder.join("model.safetensors"), &serialise(backend)?)
+        result::write(folder, &self.config, &self.along, backend, |_| true)
     }
-}
-
-/// The weights under their Hugging Face names.
-fn serialise(backend: &impl Training) -> Result<Vec<u8>> {
-    let mut parts: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    for layout in backend.layouts() {
-        let (columns, values) = (layout.columns, backend.read(layout.name(), Quantity::Value)?);
-        for part in &layout.parts {
-            let rows = part.rows.len();
-            let shape = if layout.kind == Kind::Vector { vec![rows] } else { vec![rows, columns] };
-            let values = &values[part.rows.start * columns..part.rows.end * columns];
-            parts.push((part.name.clone(), shape, bytes_of(values)));
-        }
-    }
-    let views = parts.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        view.map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>();
-    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    views
-        .and_then(|views| safetensors::serialize(views, metadata))
-        .map_err(|e| Error::new(ErrorKind::Format, format!("model.safetensors cannot be made: {e:?}")))
 }
 
 /// Little-endian bytes.
@@ -227,8 +195,4 @@ fn optional(path: &Path) -> Result<Option<Vec<u8>>> {
 
 fn io(e: &std::io::Error, path: &Path) -> Error {
     Error::new(ErrorKind::Io, format!("{}: {e}", path.display()))
-}
-
-fn format_error(e: &serde_json::Error, place: &str) -> Error {
-    Error::new(ErrorKind::Format, e.to_string()).at(place)
 }

@@ -273,7 +273,8 @@ impl Recipe {
     }
 }
 
-fn require(holds: bool, key: &str, expected: &str) -> Result<()> {
+/// Refuses a recipe in which this does not hold.
+pub(super) fn require(holds: bool, key: &str, expected: &str) -> Result<()> {
     if holds {
         return Ok(());
     }

@@ -12,6 +12,7 @@ use super::checkpoint::{Checkpoint, Position};
 use super::evaluate::Score;
 use super::examples;
 use super::finetune::{Options, Outcome, Places, Role};
+use super::hash::hex;
 use super::material::Material;
 use super::model::{self, Start, head};
 use super::progress::{Progress, Scored};
@@ -77,7 +78,7 @@ impl<B: Training> Run<B> {
         let backend = engines(Role::Learn { seed: recipe.seed })?;
         let weights = start.weights(&base, labels.len(), recipe.seed).map_err(at_base)?;
         let model = start.load(&backend, &weights.root(), labels.len())?;
-        let run = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let run = hex(hash);
         let mut run = Self {
             places: places.clone(),
             stages: Vec::new(),

@@ -14,7 +14,7 @@ mod parameter;
 mod qkv;
 mod training;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,7 @@ use self::qkv::attention_shape;
 use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
 use super::tape::Tape;
 use super::training::{Kind, Report};
+use super::watched::Watched;
 use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -49,14 +50,7 @@ pub struct CandleBackend {
     /// What losses have added so far.
     seeds: Mutex<Gradients>,
     report: Mutex<Report>,
-    watched: Mutex<Watched>,
-}
-
-/// Sites that somebody asked for, and what was last shown there.
-#[derive(Default)]
-struct Watched {
-    sites: BTreeSet<Site>,
-    seen: BTreeMap<Site, Tensor>,
+    watched: Mutex<Watched<Tensor>>,
 }
 
 impl CandleBackend {
@@ -270,15 +264,12 @@ impl Backend for CandleBackend {
     }
 
     fn observe(&self, at: Site, x: &Tensor) {
-        let watched = &mut *lock(&self.watched);
-        if watched.sites.contains(&at) {
-            watched.seen.insert(at, x.clone());
-        }
+        lock(&self.watched).show(at, x);
     }
 
     fn observe_attention(&self, layer: usize, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<()> {
         let at = Site::AttentionMap(layer);
-        if !lock(&self.watched).sites.contains(&at) {
+        if !lock(&self.watched).asks_for(at) {
             return Ok(());
         }
         let shape = attention_shape(qkv, heads, lengths)?;

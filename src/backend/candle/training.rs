@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::adamw::{self, Moments};
 use super::gradients::Gradients;
-use super::{CandleBackend, Parameter, Watched, lock, losses};
+use super::{CandleBackend, Parameter, lock, losses};
 use crate::backend::Site;
 use crate::backend::adamw::Settings;
 use crate::backend::training::{Layout, Quantity, Report, Term, Training};
@@ -82,11 +82,11 @@ impl Training for CandleBackend {
     }
 
     fn watch(&self, sites: &[Site]) {
-        *lock(&self.watched) = Watched { sites: sites.iter().copied().collect(), ..Watched::default() };
+        lock(&self.watched).ask(sites);
     }
 
     fn seen(&self, at: Site) -> Option<Tensor> {
-        lock(&self.watched).seen.remove(&at)
+        lock(&self.watched).take(at)
     }
 
     fn backward(&self) -> Result<()> {

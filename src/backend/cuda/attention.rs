@@ -317,7 +317,7 @@ impl CudaBackend {
     /// `[R, H]`. If the map of this attention was just asked for, what that worked out serves here too, and one way back
     /// takes the gradients of both.
     pub(super) fn run_attention(&self, source: Source, heads: usize, lengths: &Lengths) -> Result<Tensor> {
-        let asked = lock(&self.watched).attention.take();
+        let asked = lock(&self.attention).take();
         let known = asked.filter(|(state, _)| state.0.source.ids() == source.ids());
         let (state, map) = match known {
             Some((state, map)) => (state, Some(map)),
@@ -339,7 +339,7 @@ impl CudaBackend {
     pub(super) fn run_attention_map(&self, source: Source, heads: usize, lengths: &Lengths) -> Result<Tensor> {
         let state = State::new(&self.device, source, heads, lengths)?;
         let y = state.packed_map(&self.device)?;
-        lock(&self.watched).attention = Some((state.clone(), y.id()));
+        *lock(&self.attention) = Some((state.clone(), y.id()));
         if self.recording() {
             // Only where the attention itself got no gradient: otherwise it has taken this one along.
             let device = Arc::clone(&self.device);

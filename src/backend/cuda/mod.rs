@@ -23,7 +23,7 @@ mod tensor;
 mod tests;
 mod training;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,7 @@ use self::training::{Losses, Optimizer};
 use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
 use super::tape::Tape;
 use super::training::Kind;
+use super::watched::Watched;
 use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
 use crate::error::Result;
 
@@ -54,18 +55,11 @@ pub struct CudaBackend {
     tape: Mutex<Tape<Gradients>>,
     /// What losses have added so far.
     seeds: Mutex<Gradients>,
-    watched: Mutex<Watched>,
+    watched: Mutex<Watched<Tensor>>,
+    /// Attention worked out for its map, and the map: it is about to be asked for itself.
+    attention: Mutex<Option<(attention::State, u64)>>,
     losses: Mutex<Losses>,
     optimizer: Mutex<Option<Optimizer>>,
-}
-
-/// Sites that somebody asked for, and what was last shown there.
-#[derive(Default)]
-struct Watched {
-    sites: BTreeSet<Site>,
-    seen: BTreeMap<Site, Tensor>,
-    /// Attention worked out for its map, and the map: it is about to be asked for itself.
-    attention: Option<(attention::State, u64)>,
 }
 
 impl CudaBackend {
@@ -97,6 +91,7 @@ impl CudaBackend {
             tape: Mutex::default(),
             seeds: Mutex::new(Gradients::new(Arc::clone(device))),
             watched: Mutex::default(),
+            attention: Mutex::default(),
             losses: Mutex::new(Losses::new(device)?),
             optimizer: Mutex::default(),
         })
@@ -194,15 +189,12 @@ impl Backend for CudaBackend {
     }
 
     fn observe(&self, at: Site, x: &Tensor) {
-        let watched = &mut *lock(&self.watched);
-        if watched.sites.contains(&at) {
-            watched.seen.insert(at, x.clone());
-        }
+        lock(&self.watched).show(at, x);
     }
 
     fn observe_attention(&self, layer: usize, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<()> {
         let at = Site::AttentionMap(layer);
-        if lock(&self.watched).sites.contains(&at) {
+        if lock(&self.watched).asks_for(at) {
             self.observe(at, &self.run_attention_map(Source::new(self, qkv)?, heads, lengths)?);
         }
         Ok(())

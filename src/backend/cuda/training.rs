@@ -10,7 +10,7 @@ use super::loss::Loser;
 pub(super) use super::loss::Losses;
 use super::memory::Buffer;
 use super::parameter::Moments;
-use super::{CudaBackend, Parameter, Tensor, Watched, lock};
+use super::{CudaBackend, Parameter, Tensor, lock};
 use crate::backend::Site;
 use crate::backend::adamw::Settings;
 use crate::backend::training::{Layout, Quantity, Report, Term, Training};
@@ -124,11 +124,12 @@ impl Training for CudaBackend {
     }
 
     fn watch(&self, sites: &[Site]) {
-        *lock(&self.watched) = Watched { sites: sites.iter().copied().collect(), ..Watched::default() };
+        lock(&self.watched).ask(sites);
+        *lock(&self.attention) = None;
     }
 
     fn seen(&self, at: Site) -> Option<Tensor> {
-        lock(&self.watched).seen.remove(&at)
+        lock(&self.watched).take(at)
     }
 
     fn backward(&self) -> Result<()> {
@@ -221,6 +222,6 @@ impl CudaBackend {
     fn forget(&self) {
         lock(&self.tape).clear();
         *lock(&self.seeds) = Gradients::new(Arc::clone(&self.device));
-        lock(&self.watched).attention = None;
+        *lock(&self.attention) = None;
     }
 }

@@ -12,7 +12,6 @@
 //! run's seed and the step.
 
 pub mod blocks;
-mod hash;
 pub mod masking;
 pub mod notes;
 pub mod sampler;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::hash::hex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{Normalization, Tokenizer};
+use crate::train::hash::hex;
 
 /// More than any WordPiece vocabulary has: a file with an id of four billion would ask for as many lines.
 pub const MAX_SIZE: u32 = 1 << 24;

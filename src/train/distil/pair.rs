@@ -62,8 +62,8 @@ pub struct Pair<B: Training> {
     objective: Objective,
 }
 
-/// The name under which the projector is kept: the model that is saved has no weight below it.
-pub const PROJECTOR: &str = "projector";
+/// Where the projector is kept: the model that is saved has no weight below it.
+pub const PROJECTOR: &str = "projector.";
 
 /// The name of the cross-entropy with the words behind the masks, weighted while learning and plain when held out.
 pub const MASKED_LM: &str = "masked_lm";
@@ -206,7 +206,7 @@ fn projector<B: Training>(engine: &B, from: usize, to: usize, seed: u64) -> Resu
     let draw =
         |first: usize, n: usize| (first..first + n).map(|i| bound * (2.0 * stream.uniform(i as u32) - 1.0)).collect();
     let stored = |leaf: &str, rows: usize, columns: usize, values| Stored {
-        name: format!("{PROJECTOR}.{leaf}"),
+        name: format!("{PROJECTOR}{leaf}"),
         rows,
         columns,
         values: Values::F32(values),

@@ -8,6 +8,7 @@ use super::recipe::Recipe;
 use super::start::Start;
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::corpus::{Corpus, MaskedBatch, Masking, Sampler};
+use crate::train::hash::hex;
 
 /// A step that no run reaches: the masks of what is set apart are always the same, and no others.
 const APART: u64 = u64::MAX;
@@ -70,6 +71,6 @@ impl Material {
         let manifest = self.corpus.manifest();
         hash.update(&manifest.vocabulary.sha256);
         manifest.train.shards.iter().chain(&manifest.dev.shards).for_each(|shard| hash.update(&shard.sha256));
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hash)
     }
 }

@@ -7,14 +7,13 @@ mod journal;
 mod material;
 pub mod progress;
 pub mod recipe;
-mod result;
 mod run;
 mod start;
 
 use std::path::PathBuf;
 
 pub use self::run::pretrain;
-pub use super::finetune::Options;
+pub use super::finetune::{Options, Role};
 
 /// Where a run finds and leaves things.
 #[derive(Clone, Debug)]
@@ -27,15 +26,6 @@ pub struct Places {
     pub base: Option<PathBuf>,
     /// The run folder.
     pub out: PathBuf,
-}
-
-/// What an engine is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The student's, with the seed of its dropout.
-    Student(u64),
-    /// The teacher's: answers only.
-    Teacher,
 }
 
 /// How a run ended.

@@ -32,6 +32,7 @@ use crate::backend::adamw::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::corpus::masking;
 use crate::train::distil::Objective;
+use crate::train::recipe::require;
 use crate::train::schedule::Schedule;
 
 /// See the module.
@@ -254,13 +255,6 @@ impl Recipe {
         require(parts, "train.accumulate", "a divisor of blocks.batch_size")?;
         require(log_every > 0, "train.log_every", "above 0")
     }
-}
-
-fn require(holds: bool, key: &str, expected: &str) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Input, format!("{key}: expected {expected}")))
 }
 
 #[cfg(test)]

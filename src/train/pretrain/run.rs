@@ -12,14 +12,14 @@ use super::material::Material;
 use super::progress::{Logged, Progress};
 use super::recipe::Recipe;
 use super::start::{Source, Start};
-use super::{Options, Outcome, Places, Role, result};
+use super::{Options, Outcome, Places, Role};
 use crate::backend::training::{Report, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::checkpoint::{self, Checkpoint, Position};
 use crate::train::corpus::MaskedBatch;
 use crate::train::curve::curve;
-use crate::train::distil::{Pair, Share, Teacher};
-use crate::train::{coverage, whole};
+use crate::train::distil::{PROJECTOR, Pair, Share, Teacher};
+use crate::train::{coverage, result, whole};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
@@ -97,11 +97,11 @@ impl<'s, B: Training> Run<'s, B> {
         if !drawn.is_empty() {
             progress.note(&format!("these weights of the student start at random: {}", coverage::first_few(&drawn)));
         }
-        let student = engine(Role::Student(recipe.seed))?;
+        let student = engine(Role::Learn { seed: recipe.seed })?;
         let model = start.student.load(&student, &weights, recipe.train.dropout)?;
         drop(weights);
         let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher());
-        let teacher = teacher.map(|source| answering(source, engine(Role::Teacher)?)).transpose()?;
+        let teacher = teacher.map(|source| answering(source, engine(Role::Answer)?)).transpose()?;
         let width = start.student.model.shape().hidden_size;
         let pair = Pair::new(student, model, width, teacher, recipe.loss.clone(), recipe.seed)?;
         let run = blocks.identity(text, start);
@@ -244,7 +244,8 @@ impl<'s, B: Training> Run<'s, B> {
 
     /// Writes the result; the checkpoint goes last, so that a run that is killed here comes to the same end again.
     fn close(&mut self) -> Result<()> {
-        result::write(&self.at("model"), self.start, &self.pair.engine)?;
+        let belongs = |name: &str| !name.starts_with(PROJECTOR);
+        result::write(&self.at("model"), &self.start.config(), self.start.along(), &self.pair.engine, belongs)?;
         let curves = self.journal()?.curves();
         whole::write(&self.at("curve.svg"), curve(&self.recipe.name, &curves).as_bytes())?;
         let metrics = json!({

@@ -1,8 +1,6 @@
 //! What a run starts from: the student's folder and weights, and the teacher.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -16,13 +14,9 @@ use crate::tasks::read_tokenizer;
 use crate::text::Tokenizer;
 use crate::train::corpus::Vocabulary;
 use crate::train::distil::draw_missing;
-use crate::train::model::open;
+use crate::train::model::{open, tokenizer_files};
 use crate::weights::folder::Folder;
 use crate::weights::{Names, Weights};
-
-/// The files of a tokenizer, which go into the result as they are.
-const TOKENIZER: [&str; 5] =
-    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
 /// A folder with what is read of it.
 pub(super) struct Source {
@@ -112,7 +106,7 @@ impl Start {
     /// `config.json` of the result.
     pub(super) fn config(&self) -> Value {
         let mut config = self.student.folder.config_json().clone();
-        config["architectures"] = json!([self.student.class()]);
+        config["architectures"] = json!([Head::MaskedLm.class_of(&self.student.model)]);
         // What a base of another task states would be wrong now.
         for key in ["id2label", "label2id", "problem_type", "clinlite", "label_transitions"] {
             config.as_object_mut().and_then(|config| config.remove(key));
@@ -165,15 +159,7 @@ impl Source {
             return Err(Error::new(ErrorKind::Io, "no such folder"));
         }
         let folder = open(place)?;
-        let mut along = Vec::new();
-        for name in TOKENIZER {
-            match fs::read(place.join(name)) {
-                Ok(bytes) => along.push((name.to_owned(), bytes)),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(Error::new(ErrorKind::Io, e.to_string()).at(name)),
-            }
-        }
-        Self::new(place, folder, along)
+        Self::new(place, folder, tokenizer_files(place)?)
     }
 
     fn new(place: &Path, folder: Folder, along: Vec<(String, Vec<u8>)>) -> Result<Self> {
@@ -205,17 +191,6 @@ impl Source {
     /// The model of a folder on an engine.
     pub(super) fn load<B: Backend>(&self, engine: &B, weights: &Weights<'_>, dropout: f32) -> Result<MaskedLm<B>> {
         MaskedLm::load(engine, &weights.root(), &self.model.clone().with_dropout(dropout), self.tied)
-    }
-
-    /// The name of Hugging Face's class.
-    fn class(&self) -> String {
-        let architecture = match self.model {
-            Config::Bert(_) => "Bert",
-            Config::DistilBert(_) => "DistilBert",
-            Config::MobileBert(_) => "MobileBert",
-            Config::MiniAlbert(_) => "MiniAlbert",
-        };
-        format!("{architecture}{}", Head::MaskedLm.class())
     }
 
     /// Another model with this tokenizer.

@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::super::Vocabulary;
-use super::super::hash;
 use super::Block;
 use super::manifest::{MAX_BYTES, Manifest, NAME, Shard, Split};
 use super::record::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::Tokenizer;
+use crate::train::hash;
 
 /// A folder of blocks, every byte of which is as its `blocks.json` states.
 pub struct Corpus {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::super::hash::hex;
 use super::Block;
 use super::manifest::{Shard, file_name};
 use super::record::Layout;
 use crate::error::{Error, ErrorKind, Result};
+use crate::train::hash::hex;
 
 /// Bytes of a shard, about: a thousand million pieces are nine files.
 pub(super) const SHARD_BYTES: u64 = 256 << 20;

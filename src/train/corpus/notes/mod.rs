@@ -10,8 +10,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 pub use self::parquet::panic_is_contained;
-use super::hash;
 use crate::error::{Error, ErrorKind, Result};
+use crate::train::hash;
 use crate::train::readers::csv::Cells;
 
 /// A longer note is refused: it is hardly one note, and would take gigabytes of memory while it is worked on.

@@ -4,37 +4,40 @@ use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::Value;
 
-use super::start::Start;
+use super::model::bytes_of;
+use super::whole;
 use crate::backend::training::{Kind, Layout, Part, Quantity, Training};
 use crate::backend::{Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
-use crate::train::distil::PROJECTOR;
-use crate::train::model::bytes_of;
-use crate::train::whole;
 
-/// Writes config, tokenizer and weights.
+/// Writes config, the files that go along with it, and the weights whose names belong to the model.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(super) fn write(folder: &Path, start: &Start, engine: &impl Training) -> Result<()> {
+pub(super) fn write(
+    folder: &Path,
+    config: &Value,
+    along: &[(String, Vec<u8>)],
+    engine: &impl Training,
+    belongs: impl Fn(&str) -> bool,
+) -> Result<()> {
     fs::create_dir_all(folder).map_err(|e| Error::new(ErrorKind::Io, format!("{}: {e}", folder.display())))?;
-    let config = serde_json::to_vec_pretty(&start.config()).map_err(|e| bad(&e.to_string()))?;
+    let config = serde_json::to_vec_pretty(config).map_err(|e| bad(&e.to_string()))?;
     whole::write(&folder.join("config.json"), &config)?;
-    for (name, bytes) in start.along() {
+    for (name, bytes) in along {
         whole::write(&folder.join(name), bytes)?;
     }
-    whole::write(&folder.join("model.safetensors"), &weights(engine)?)
+    whole::write(&folder.join("model.safetensors"), &weights(engine, belongs)?)
 }
 
-/// The weights under their Hugging Face names, as the file of their architecture holds them; without the projector, which
-/// only compares.
-fn weights(engine: &impl Training) -> Result<Vec<u8>> {
+/// The weights under their Hugging Face names, as the file of their architecture holds them.
+fn weights(engine: &impl Training, belongs: impl Fn(&str) -> bool) -> Result<Vec<u8>> {
     let mut parts: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     for layout in engine.layouts() {
         let values = engine.read(layout.name(), Quantity::Value)?;
-        let own = layout.parts.iter().filter(|part| !part.name.starts_with(&format!("{PROJECTOR}.")));
-        for part in own {
+        for part in layout.parts.iter().filter(|part| belongs(&part.name)) {
             let (shape, values) = in_file(&layout, part, &values);
             parts.push((part.name.clone(), shape, bytes_of(&values)));
         }
