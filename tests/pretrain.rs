@@ -112,7 +112,7 @@ impl Progress for Watch<'_> {
         self.stop.store(self.stop_after == Some(at.step), Ordering::Relaxed);
     }
 
-    fn held_out(&mut self, step: u64, loss: f64) {
+    fn held_out(&mut self, step: u64, loss: f64, _best: bool) {
         self.held_out.push((step, loss));
     }
 

@@ -6,6 +6,7 @@
 mod blocks;
 mod classify;
 mod device;
+mod display;
 mod doctor;
 mod eval;
 mod export;

@@ -1,20 +1,18 @@
 //! `clinlite pretrain`.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use clinlite::train::pretrain::progress::{Logged, Progress};
 use clinlite::train::pretrain::{Options, Outcome, Places, Role, pretrain};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::device::{Device, DeviceArguments};
+use crate::display::Display;
 use crate::finetune::{STOPPED, keep_pages};
 
 #[derive(Args)]
@@ -69,7 +67,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => pretrain(&recipe, &places, &options, |role: Role| role.on_cuda(&device), &mut display),
     };
-    display.bar.finish_and_clear();
+    display.clear();
     let Outcome { step, held_out, stopped } = outcome.with_context(|| path)?;
     if stopped {
         eprintln!("stopped after step {step}; go on with --resume");
@@ -78,68 +76,4 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let held_out = held_out.map_or(String::new(), |loss| format!(", masked loss {loss:.4} on held-out notes"));
     eprintln!("{step} steps done{held_out}: {}", places.out.join("model").display());
     Ok(ExitCode::SUCCESS)
-}
-
-/// A bar on a terminal, a line every ten seconds elsewhere.
-struct Display {
-    bar: ProgressBar,
-    terminal: bool,
-    line: Option<Instant>,
-}
-
-impl Display {
-    fn new() -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}") {
-            bar.set_style(style);
-        }
-        Self { bar, terminal, line: None }
-    }
-
-    fn say(&self, line: &str) {
-        if self.terminal { self.bar.println(line) } else { eprintln!("{line}") }
-    }
-}
-
-impl Progress for Display {
-    fn begins(&mut self, step: u64, steps: u64) {
-        self.bar.set_length(steps);
-        self.say(&format!("from step {step} of {steps}"));
-    }
-
-    fn stepped(&mut self, step: u64) {
-        self.bar.set_position(step);
-    }
-
-    fn logged(&mut self, at: &Logged) {
-        let each = at.losses.iter().map(|(name, loss)| format!("{name} {loss:.4}"));
-        let each: Vec<String> = each.collect();
-        let sum = if each.len() > 1 { format!("loss {:.4} = ", at.loss()) } else { String::new() };
-        let left = duration(at.seconds_left);
-        let message = format!("{sum}{}, {:.0} tokens/s, {left} left", each.join(" + "), at.tokens_per_second);
-        if !self.terminal && self.line.is_none_or(|line| line.elapsed() > Duration::from_secs(10)) {
-            self.line = Some(Instant::now());
-            eprintln!("step {}/{} {message}", at.step, at.steps);
-        }
-        self.bar.set_message(message);
-    }
-
-    fn held_out(&mut self, step: u64, loss: f64) {
-        self.say(&format!("step {step}: masked loss {loss:.4} on held-out notes"));
-    }
-
-    fn note(&mut self, line: &str) {
-        self.say(line);
-    }
-}
-
-/// `3 h 20 min`, `5 min`, `40 s`.
-fn duration(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round() as u64;
-    match minutes {
-        0..2 => format!("{seconds:.0} s"),
-        2..120 => format!("{minutes} min"),
-        _ => format!("{} h {} min", minutes / 60, minutes % 60),
-    }
 }

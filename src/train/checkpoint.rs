@@ -31,7 +31,7 @@ pub struct Position {
     pub stage_step: u64,
     /// Steps done in all.
     pub step: u64,
-    /// The best score so far, of 1, and its step.
+    /// The best score so far, of 1, or with patience the lowest held-out loss of a pre-training; and its step.
     pub best: Option<(f64, u64)>,
 }
 

@@ -9,6 +9,7 @@ mod tags;
 use std::ops::Range;
 
 pub use self::tags::Tags;
+use super::batches::{deal, work};
 use super::loss::Targets;
 use super::readers::{DataSet, Document};
 use crate::backend::candle::kernels::random::Stream;
@@ -146,6 +147,8 @@ pub struct Cut {
     pub max_length: usize,
     /// The rows of a step, about.
     pub batch_tokens: usize,
+    /// Of the model, for the work of a window.
+    pub hidden_size: usize,
     /// `[CLS]`.
     pub cls_id: u32,
     /// `[SEP]`.
@@ -215,27 +218,18 @@ impl Rows {
     }
 }
 
-/// The steps of one epoch: shuffled windows, filled up to `batch_tokens`.
-pub fn steps(mut windows: Vec<Window>, cut: &Cut, stream: Stream) -> Vec<Step> {
-    stream.shuffle(&mut windows);
-    let (mut steps, mut open, mut rows) = (Vec::new(), Vec::new(), 0);
-    for window in windows {
-        rows += window.input_ids.len();
-        open.push(window);
-        if rows + cut.max_length / 2 > cut.batch_tokens {
-            steps.push(pack(&open));
-            (open, rows) = (Vec::new(), 0);
-        }
-    }
-    // What is left over makes a step of its own unless it is so small that it would be noise.
-    if rows * 2 > cut.batch_tokens || (steps.is_empty() && rows > 0) {
-        steps.push(pack(&open));
-    }
-    steps
+/// The steps of one epoch: all windows, in steps of about `batch_tokens` rows and equal work.
+pub fn steps(windows: &[Window], cut: &Cut, stream: Stream) -> Vec<Step> {
+    let works: Vec<u64> = windows.iter().map(|window| work(window.input_ids.len(), cut.hidden_size)).collect();
+    let rows = windows.iter().map(|window| window.input_ids.len()).sum::<usize>();
+    // As many as come closest to `batch_tokens`; an epoch that is shorter is one step.
+    let steps = ((rows + cut.batch_tokens / 2) / cut.batch_tokens).max(usize::from(rows > 0));
+    let dealt = deal(&works, steps, stream);
+    dealt.iter().map(|batch| pack(batch.iter().map(|i| &windows[*i]))).collect()
 }
 
-fn pack(windows: &[Window]) -> Step {
-    let batch = Batch::new(windows.iter().map(|window| &window.input_ids[..]));
+fn pack<'a>(windows: impl Iterator<Item = &'a Window> + Clone) -> Step {
+    let batch = Batch::new(windows.clone().map(|window| &window.input_ids[..]));
     let mut targets = Targets::default();
     for window in windows {
         targets.allowed.extend(&window.targets.allowed);

@@ -1,9 +1,9 @@
 //! Fine-tuning a classifier of tokens or sequences by a recipe.
 //!
-//! The run folder holds `recipe.toml`, `log.jsonl`, `checkpoint.safetensors` while it runs, and `model/` with the best
-//! weights so far as a Hugging Face folder, beside which `metrics.json` says how good they are.
+//! The run folder holds `recipe.toml`, `log.jsonl`, an event file for TensorBoard, `checkpoint.safetensors` while it runs,
+//! and `model/` with the best weights so far as a Hugging Face folder, beside which in the end `metrics.json` says how good
+//! they are and `curve.svg` shows how they became so.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,11 +13,12 @@ use serde_json::json;
 use super::checkpoint;
 use super::coverage;
 use super::examples;
+use super::journal::Journal;
 use super::progress::{Progress, Step};
 use super::recipe::Stage;
 pub use super::role::Role;
-use super::run::{Run, io, record};
-use crate::backend::training::Training;
+use super::run::Run;
+use crate::backend::training::{Report, Training};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where a run finds and leaves things.
@@ -78,21 +79,27 @@ pub fn finetune_on<B: Training>(
     if run.start.head_kept {
         progress.note("the base has a head for these labels: it is kept");
     }
-    run.open(recipe, options)?;
+    let mut journal = run.open(recipe, options)?;
     for index in run.position.stage..run.stages.len() {
         run.position.stage = index;
-        if !run.train_stage(index, options, progress)? {
+        if !run.train_stage(index, options, &mut journal, progress)? {
             return Ok(run.outcome(true));
         }
         run.position.stage_step = 0;
     }
-    run.close()?;
+    run.close(&journal)?;
     Ok(run.outcome(false))
 }
 
 impl<B: Training> Run<B> {
     /// Whether the stage came to its end.
-    fn train_stage(&mut self, index: usize, options: &Options<'_>, progress: &mut dyn Progress) -> Result<bool> {
+    fn train_stage(
+        &mut self,
+        index: usize,
+        options: &Options<'_>,
+        journal: &mut Journal,
+        progress: &mut dyn Progress,
+    ) -> Result<bool> {
         let plan = &self.stages[index];
         let (stage, steps) = (plan.stage.clone(), plan.steps);
         self.backend.restart(stage.train.ema > 0.0)?;
@@ -100,8 +107,6 @@ impl<B: Training> Run<B> {
             checkpoint.restore(&self.backend)?;
         }
         progress.stage(&stage.name, plan.before, self.total_steps());
-        let mut log =
-            fs::OpenOptions::new().append(true).open(self.log_path()).map_err(|e| io(&e, &self.log_path()))?;
         let (mut epoch, mut seen) = (0, 0);
         while self.goes_on(&stage, steps) {
             let batches = self.epoch(index, &stage, epoch);
@@ -110,8 +115,8 @@ impl<B: Training> Run<B> {
             for batch in batches.iter().skip(usize::try_from(here).unwrap_or(usize::MAX)) {
                 let at = self.one_step(index, &stage, batch)?;
                 progress.step(&at);
-                record(&mut log, &self.log_path(), &step_line(&stage.name, &at))?;
-                self.score_if_due(&stage, steps, &mut log, progress)?;
+                journal.write(step_line(&stage.name, &at))?;
+                self.score_if_due(&stage, steps, journal, progress)?;
                 if self.pause(&stage, steps, options)? {
                     return Ok(false);
                 }
@@ -135,30 +140,40 @@ impl<B: Training> Run<B> {
         let factor = stage.train.schedule.factor(done, plan.steps, warmup);
         let layers = self.start.model.shape().num_hidden_layers;
         self.backend.update(&stage.train.settings(), done + 1, &|name| rate(name, stage, layers) * factor)?;
-        let report = self.backend.report()?;
-        let loss = hard + report.losses.values().sum::<f64>();
-        for (what, number) in [("loss", loss), ("norm of the gradients", report.gradient_norm)] {
+        let Report { mut losses, gradient_norm } = self.backend.report()?;
+        if self.teacher.is_some() && self.hard() > 0.0 {
+            losses.insert("hard", hard);
+        }
+        let loss = if losses.is_empty() { hard } else { losses.values().sum() };
+        self.healthy(loss, gradient_norm)?;
+        self.position.stage_step += 1;
+        self.position.step += 1;
+        let tokens = batch.batch.input_ids.len();
+        self.clock.count(tokens, begun);
+        Ok(Step {
+            step: self.position.step,
+            steps: self.total_steps(),
+            epoch: self.position.stage_step as f64 / self.stages[index].per_epoch as f64,
+            loss,
+            losses,
+            lr: stage.train.lr * factor,
+            gradient_norm,
+            tokens,
+            tokens_per_second: self.clock.tokens_per_second(),
+            seconds_left: self.clock.seconds_left(self.total_steps() - self.position.step),
+        })
+    }
+
+    /// Refuses what no next step can mend.
+    fn healthy(&self, loss: f64, gradient_norm: f64) -> Result<()> {
+        for (what, number) in [("loss", loss), ("norm of the gradients", gradient_norm)] {
             if !number.is_finite() {
                 let step = self.position.step + 1;
                 let message = format!("the {what} of step {step} is not finite: lower the learning rate");
                 return Err(Error::new(ErrorKind::Backend, message));
             }
         }
-        self.position.stage_step += 1;
-        self.position.step += 1;
-        let tokens = batch.batch.input_ids.len();
-        self.clock.tokens += tokens as u64;
-        self.clock.spent += begun.elapsed();
-        Ok(Step {
-            step: self.position.step,
-            steps: self.total_steps(),
-            epoch: self.position.stage_step as f64 / self.stages[index].per_epoch as f64,
-            loss,
-            lr: stage.train.lr * factor,
-            gradient_norm: report.gradient_norm,
-            tokens,
-            tokens_per_second: self.clock.tokens as f64 / self.clock.spent.as_secs_f64().max(1e-9),
-        })
+        Ok(())
     }
 
     /// Forward, losses and backward. Returns the loss on the labels; what the teacher adds is in the engine's report.
@@ -166,7 +181,7 @@ impl<B: Training> Run<B> {
         self.backend.begin(self.position.step, 0);
         let logits = self.model.forward(&self.backend, &batch.batch)?; // [R, labels]
         let mut loss = 0.0;
-        let hard = self.recipe.teacher.as_ref().map_or(1.0, |teacher| teacher.hard);
+        let hard = self.hard();
         if hard > 0.0 {
             let host = pollster::block_on(self.backend.to_host(&logits))?;
             let labels = self.material.loss(&self.recipe, &host, self.num_labels, batch, hard);
@@ -179,6 +194,11 @@ impl<B: Training> Run<B> {
         }
         self.backend.backward()?;
         Ok(loss)
+    }
+
+    /// How much the labels count.
+    fn hard(&self) -> f32 {
+        self.recipe.teacher.as_ref().map_or(1.0, |teacher| teacher.hard)
     }
 
     /// Whether a stage has steps left, and patience. Both follow from where the run stands, so a resumed run knows too.
@@ -195,7 +215,7 @@ impl<B: Training> Run<B> {
         &mut self,
         stage: &Stage,
         steps: u64,
-        log: &mut fs::File,
+        journal: &mut Journal,
         progress: &mut dyn Progress,
     ) -> Result<()> {
         let done = self.position.stage_step;
@@ -204,7 +224,7 @@ impl<B: Training> Run<B> {
             return Ok(());
         }
         self.backend.swap_average()?;
-        let result = self.score(progress, log);
+        let result = self.score(progress, journal);
         self.backend.swap_average()?;
         result
     }
@@ -239,8 +259,12 @@ fn rate(name: &str, stage: &Stage, layers: usize) -> f64 {
 }
 
 fn step_line(stage: &str, at: &Step) -> serde_json::Value {
-    json!({
+    let mut line = json!({
         "stage": stage, "step": at.step, "epoch": at.epoch, "loss": at.loss, "lr": at.lr,
         "gradient_norm": at.gradient_norm, "tokens": at.tokens, "tokens_per_second": at.tokens_per_second,
-    })
+    });
+    if !at.losses.is_empty() {
+        line["losses"] = json!(at.losses);
+    }
+    line
 }

@@ -44,11 +44,11 @@ impl Material {
         }
     }
 
-    /// The steps of an epoch: a function of the seed, the stage and the epoch.
+    /// The steps of an epoch for a model of this width: a function of the seed, the stage and the epoch.
     pub(super) fn epoch(
         &self,
         recipe: &Recipe,
-        special: (u32, u32),
+        (special, hidden_size): ((u32, u32), usize),
         index: usize,
         stage: &Stage,
         epoch: u64,
@@ -57,11 +57,13 @@ impl Material {
         match self {
             Self::Words { sets, .. } => {
                 let (max_length, batch_tokens) = (recipe.window.max_length, stage.train.batch_tokens);
-                let cut = Cut { max_length, batch_tokens, cls_id: special.0, sep_id: special.1 };
+                let cut = Cut { max_length, batch_tokens, hidden_size, cls_id: special.0, sep_id: special.1 };
                 let windows = examples::windows(&chosen(sets, stage), &cut, stream(1));
-                examples::steps(windows, &cut, stream(2))
+                examples::steps(&windows, &cut, stream(2))
             }
-            Self::Sequences { sets, .. } => sequences::steps(&chosen(sets, stage), stage.train.batch_size, stream(1)),
+            Self::Sequences { sets, .. } => {
+                sequences::steps(&chosen(sets, stage), stage.train.batch_size, hidden_size, stream(1))
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! Pre-training, fine-tuning, readers, losses, metrics.
 
+pub mod batches;
 pub mod bootstrap;
 pub mod checkpoint;
+mod clock;
 pub mod corpus;
 pub mod coverage;
 pub mod curve;
@@ -11,6 +13,7 @@ mod events;
 pub mod examples;
 pub mod finetune;
 mod hash;
+mod journal;
 pub mod loss;
 mod material;
 pub mod metrics;

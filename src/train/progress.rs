@@ -1,5 +1,7 @@
 //! What a run tells while it runs. The library calls, the command line draws.
 
+use std::collections::BTreeMap;
+
 /// Listens to a run.
 pub trait Progress {
     /// A stage begins: its name, its first step and the number of steps of the whole run.
@@ -13,7 +15,7 @@ pub trait Progress {
 }
 
 /// One step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Step {
     /// Steps done in this run, all stages together, counted from 1.
     pub step: u64,
@@ -23,6 +25,8 @@ pub struct Step {
     pub epoch: f64,
     /// The loss of this step.
     pub loss: f64,
+    /// With a teacher: what of it is `hard`, of the labels, and what `soft`, of the teacher.
+    pub losses: BTreeMap<&'static str, f64>,
     /// The learning rate of this step.
     pub lr: f64,
     /// The norm of the gradients before clipping.
@@ -31,6 +35,8 @@ pub struct Step {
     pub tokens: usize,
     /// Word pieces a second since the run began or went on, scoring left out.
     pub tokens_per_second: f64,
+    /// Seconds until the last step, at the pace so far with all scores and checkpoints.
+    pub seconds_left: f64,
 }
 
 /// One score.

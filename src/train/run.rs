@@ -1,18 +1,19 @@
 //! The state of a run: what was read, where it stands, and its folder.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::checkpoint::{Checkpoint, Position};
+use super::clock::Clock;
+use super::curve::picture;
 use super::evaluate::Score;
 use super::examples;
 use super::finetune::{Options, Outcome, Places, Role};
 use super::hash::hex;
+use super::journal::Journal;
 use super::material::Material;
 use super::model::{self, Start, head};
 use super::progress::{Progress, Scored};
@@ -51,13 +52,6 @@ pub(super) struct Plan {
     pub(super) before: u64,
 }
 
-/// Tokens over time, scoring left out.
-pub(super) struct Clock {
-    pub(super) tokens: u64,
-    pub(super) spent: Duration,
-    pub(super) saved: Instant,
-}
-
 impl<B: Training> Run<B> {
     /// Reads recipe, base, teacher and data for the engines that are made for them, and counts the steps.
     pub(super) fn prepare(text: &str, places: &Places, engines: &dyn Fn(Role) -> Result<B>) -> Result<Self> {
@@ -91,7 +85,7 @@ impl<B: Training> Run<B> {
             teacher,
             position: Position { run, stage: 0, stage_step: 0, step: 0, best: None },
             resumed: None,
-            clock: Clock { tokens: 0, spent: Duration::ZERO, saved: Instant::now() },
+            clock: Clock::new(),
             recipe,
         };
         run.plan();
@@ -116,15 +110,15 @@ impl<B: Training> Run<B> {
 
     /// The steps of an epoch: a function of the seed, the stage and the epoch.
     pub(super) fn epoch(&self, index: usize, stage: &Stage, epoch: u64) -> Vec<examples::Step> {
-        self.material.epoch(&self.recipe, self.special, index, stage, epoch)
+        let hidden_size = self.start.model.shape().hidden_size;
+        self.material.epoch(&self.recipe, (self.special, hidden_size), index, stage, epoch)
     }
 
-    /// Makes the run folder ready, or finds where to go on.
-    pub(super) fn open(&mut self, recipe: &str, options: &Options<'_>) -> Result<()> {
+    /// Makes the run folder ready, or finds where to go on. Returns the log.
+    pub(super) fn open(&mut self, recipe: &str, options: &Options<'_>) -> Result<Journal> {
         let out = &self.places.out;
         let checkpoint = self.checkpoint_path();
         fs::create_dir_all(out).map_err(|e| io(&e, out))?;
-        let mut kept = Vec::new();
         if options.resume && checkpoint.exists() {
             let found = Checkpoint::read(&checkpoint)?;
             if found.position.run != self.position.run {
@@ -133,17 +127,12 @@ impl<B: Training> Run<B> {
             }
             self.position = found.position.clone();
             self.resumed = Some(found);
-            kept = log_until(&self.log_path(), self.position.step)?;
         } else if checkpoint.exists() {
             let message = "there is an unfinished run here: resume it, or choose another folder";
             return Err(Error::new(ErrorKind::Input, message).at(checkpoint.display()));
         }
         whole::write(&out.join("recipe.toml"), recipe.as_bytes())?;
-        whole::write(&self.log_path(), kept.as_slice())
-    }
-
-    pub(super) fn log_path(&self) -> PathBuf {
-        self.places.out.join("log.jsonl")
+        Journal::open(out, self.position.step)
     }
 
     pub(super) fn checkpoint_path(&self) -> PathBuf {
@@ -151,7 +140,7 @@ impl<B: Training> Run<B> {
     }
 
     /// Scores the weights as they stand and keeps them if none were better.
-    pub(super) fn score(&mut self, progress: &mut dyn Progress, log: &mut fs::File) -> Result<()> {
+    pub(super) fn score(&mut self, progress: &mut dyn Progress, journal: &mut Journal) -> Result<()> {
         let folder = self.places.out.join("model");
         if self.material.no_exam() {
             return self.start.write(&folder, &self.backend);
@@ -164,12 +153,15 @@ impl<B: Training> Run<B> {
             self.start.write(&folder, &self.backend)?;
         }
         progress.scored(&Scored { step, metric, score: value, plain, best });
-        let line =
-            json!({"step": step, "metric": metric, "score": value, "plain": plain, "best": best, "dev": details});
-        record(log, &self.log_path(), &line)
+        journal.write(
+            json!({"step": step, "metric": metric, "score": value, "plain": plain, "best": best, "dev": details}),
+        )
     }
 
-    pub(super) fn close(&self) -> Result<()> {
+    /// Writes the picture and what came out; the checkpoint goes last.
+    pub(super) fn close(&self, journal: &Journal) -> Result<()> {
+        let panels = journal.panels(self.position.best.map(|(_, step)| step));
+        whole::write(&self.places.out.join("curve.svg"), picture(&self.recipe.name, &panels).as_bytes())?;
         let metrics = json!({
             "recipe": self.recipe.name,
             "run": self.position.run,
@@ -236,20 +228,6 @@ fn check_lengths(recipe: &Recipe, most: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(super) fn record(log: &mut fs::File, path: &Path, line: &serde_json::Value) -> Result<()> {
-    writeln!(log, "{line}").map_err(|e| io(&e, path))
-}
-
-/// The lines of a log up to a step: what came after the checkpoint happens again.
-fn log_until(path: &Path, step: u64) -> Result<Vec<u8>> {
-    let text = fs::read_to_string(path).map_err(|e| io(&e, path))?;
-    let before = |line: &&str| {
-        let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
-        value.and_then(|value| value["step"].as_u64()).is_some_and(|at| at <= step)
-    };
-    Ok(text.lines().filter(before).flat_map(|line| [line, "\n"]).collect::<String>().into_bytes())
 }
 
 pub(super) fn io(e: &std::io::Error, path: &Path) -> Error {

@@ -1,10 +1,11 @@
 //! Texts, pairs and marked relations as what a sequence classifier learns from.
 //!
-//! A text longer than a window is several sequences that share its weight. Rows are packed without padding, so a step
-//! is simply the next sequences of a shuffled epoch, and everything is a function of the seed and the epoch.
+//! A text longer than a window is several sequences that share its weight. Rows are packed without padding, and a step has
+//! about as much work as the others of its epoch; everything is a function of the seed and the epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::batches::{deal, work};
 use super::examples::Step;
 use super::loss::Targets;
 use super::readers::{Entity, RelationDocument, Sequence};
@@ -124,8 +125,13 @@ fn distance(a: &Entity, b: &Entity) -> usize {
 }
 
 /// The steps of one epoch over examples, each taken as often as its share says (a part of one by chance) and counting as
-/// much as its weight says.
-pub fn steps(examples: &[(&SequenceExample, f64, f32)], batch_size: usize, stream: Stream) -> Vec<Step> {
+/// much as its weight says. Of `batch_size` sequences or a few less, and of about equal work for a model so wide.
+pub fn steps(
+    examples: &[(&SequenceExample, f64, f32)],
+    batch_size: usize,
+    hidden_size: usize,
+    stream: Stream,
+) -> Vec<Step> {
     let mut rows: Vec<(&Frame, u64, f32)> = Vec::new();
     for (i, (example, share, weight)) in examples.iter().enumerate() {
         let extra = f64::from(stream.uniform((1 << 30) + i as u32)) < share.fract();
@@ -134,12 +140,13 @@ pub fn steps(examples: &[(&SequenceExample, f64, f32)], batch_size: usize, strea
             rows.extend(example.frames.iter().map(|frame| (frame, example.labels, weight)));
         }
     }
-    stream.shuffle(&mut rows);
-    rows.chunks(batch_size).map(pack).collect()
+    let works: Vec<u64> = rows.iter().map(|(frame, ..)| work(frame.input_ids.len(), hidden_size)).collect();
+    let dealt = deal(&works, rows.len().div_ceil(batch_size), stream);
+    dealt.iter().map(|batch| pack(batch.iter().map(|i| rows[*i]))).collect()
 }
 
-fn pack(rows: &[(&Frame, u64, f32)]) -> Step {
-    let batch = Batch::of_pairs(rows.iter().map(|(frame, ..)| (&frame.input_ids[..], frame.first)));
-    let allowed = rows.iter().map(|(_, labels, _)| *labels).collect();
-    Step { batch, targets: Targets { allowed, weight: rows.iter().map(|(.., weight)| *weight).collect() } }
+fn pack<'a>(rows: impl Iterator<Item = (&'a Frame, u64, f32)> + Clone) -> Step {
+    let batch = Batch::of_pairs(rows.clone().map(|(frame, ..)| (&frame.input_ids[..], frame.first)));
+    let (allowed, weight) = rows.map(|(_, labels, weight)| (labels, weight)).unzip();
+    Step { batch, targets: Targets { allowed, weight } }
 }

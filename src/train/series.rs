@@ -3,6 +3,8 @@
 //! Each run has a folder of its own and a recipe of its own, in which everything is stated that decides it, so that any of
 //! them can be run again alone. A run that is finished is not run again.
 
+mod picture;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -111,25 +113,32 @@ pub fn mean_and_sd(scores: &[f64]) -> (f64, Option<f64>) {
     (mean, (scores.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
 }
 
-/// Writes `seeds.json`.
+/// Writes `seeds.json` and `seeds.svg`.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When they cannot be written, or the log of a run cannot be read.
 pub fn write_seeds(ran: &[Ran], out: &Path) -> Result<()> {
     let (mean, sd) = mean_and_sd(&ran.iter().map(|ran| ran.score).collect::<Vec<_>>());
-    write_json(out, "seeds.json", &json!({"runs": lines(ran, out), "mean": mean, "sd": sd}))
+    write_json(out, "seeds.json", &json!({"runs": lines(ran, out), "mean": mean, "sd": sd}))?;
+    write(&out.join("seeds.svg"), picture::draw(&title(out), ran, true)?.as_bytes())
 }
 
-/// Writes `grid.json`, and `best.toml` with the recipe of the highest score, the first if several have it. Returns it.
+/// Writes `grid.json`, `grid.svg`, and `best.toml` with the recipe of the highest score, the first if several have it. Returns it.
 ///
 /// # Errors
-/// When they cannot be written.
+/// When they cannot be written, or the log of a run cannot be read.
 pub fn write_grid<'a>(variants: &[Variant], ran: &'a [Ran], out: &Path) -> Result<Option<&'a Ran>> {
     let best = ran.iter().rev().max_by(|a, b| a.score.total_cmp(&b.score));
     write_json(out, "grid.json", &json!({"runs": lines(ran, out), "best": best.map(|best| &best.name)}))?;
+    write(&out.join("grid.svg"), picture::draw(&title(out), ran, false)?.as_bytes())?;
     let recipe = variants.iter().find(|variant| best.is_some_and(|best| best.name == variant.name));
     recipe.map_or(Ok(()), |recipe| write(&out.join("best.toml"), recipe.recipe.as_bytes()))?;
     Ok(best)
+}
+
+/// What a picture of several runs is called: their folder.
+fn title(out: &Path) -> String {
+    out.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned())
 }
 
 fn lines(ran: &[Ran], out: &Path) -> Vec<serde_json::Value> {

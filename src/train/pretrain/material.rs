@@ -42,6 +42,10 @@ impl Material {
         for part in indices.chunks(recipe.part()) {
             apart.push(masking.batch(&corpus.dev().read_all(part)?, recipe.seed, APART, part[0]));
         }
+        if recipe.evaluate.patience.is_some() && apart.iter().all(|part| part.rows.is_empty()) {
+            let message = "evaluate.patience: no notes are set apart to be patient by: cut the blocks with --dev-share";
+            return Err(at(Error::new(ErrorKind::Input, message).at(place.display())));
+        }
         Ok(Self { corpus, sampler, masking, apart })
     }
 

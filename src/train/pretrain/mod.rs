@@ -1,9 +1,9 @@
 //! Pre-training a masked language model by a recipe: from the words alone, and from a teacher.
 //!
 //! The run folder holds `recipe.toml`, `log.jsonl`, an event file for TensorBoard, `checkpoint.safetensors` while it runs,
-//! and in the end `model/`, a Hugging Face folder with its head, `metrics.json` and `curve.svg`.
+//! and in the end `model/`, a Hugging Face folder with its head, `metrics.json` and `curve.svg`. With patience `model/` holds
+//! the best weights so far while the run goes on.
 
-mod journal;
 mod material;
 pub mod progress;
 pub mod recipe;
@@ -33,7 +33,8 @@ pub struct Places {
 pub struct Outcome {
     /// Steps done.
     pub step: u64,
-    /// The last masked loss of the notes that were set apart; nothing where none were.
+    /// The masked loss of the notes that were set apart, of the weights that were kept: with patience the lowest, else the
+    /// last; nothing where no notes were.
     pub held_out: Option<f64>,
     /// Whether it was stopped before its end.
     pub stopped: bool,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 /// Listens to a run.
 pub trait Progress {
     /// The run begins, or goes on: steps done, steps in all.
@@ -10,8 +12,8 @@ pub trait Progress {
     fn stepped(&mut self, _step: u64) {}
     /// A step whose losses were read.
     fn logged(&mut self, _at: &Logged) {}
-    /// The masked loss of the notes that were set apart.
-    fn held_out(&mut self, _step: u64, _loss: f64) {}
+    /// The masked loss of the notes that were set apart, and whether no look before saw a lower one.
+    fn held_out(&mut self, _step: u64, _loss: f64, _best: bool) {}
     /// Something worth a line.
     fn note(&mut self, _line: &str) {}
 }
@@ -35,7 +37,7 @@ pub struct Logged {
     pub tokens: usize,
     /// Word pieces a second since the run began or went on, without looks at what was set apart.
     pub tokens_per_second: f64,
-    /// Seconds until the end, at the pace so far.
+    /// Seconds until the last step, at the pace so far with all looks and checkpoints.
     pub seconds_left: f64,
 }
 
@@ -43,6 +45,14 @@ impl Logged {
     /// The sum of all losses.
     pub fn loss(&self) -> f64 {
         self.losses.values().sum()
+    }
+
+    /// As the log has it.
+    pub(super) fn line(&self) -> Value {
+        json!({
+            "step": self.step, "epoch": self.epoch, "loss": self.loss(), "losses": self.losses, "lr": self.lr,
+            "gradient_norm": self.gradient_norm, "tokens": self.tokens, "tokens_per_second": self.tokens_per_second,
+        })
     }
 }
 

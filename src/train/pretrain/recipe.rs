@@ -171,11 +171,13 @@ pub struct Evaluate {
     pub every: u64,
     /// The most blocks that are looked at, always the same.
     pub blocks: u64,
+    /// Ends the run after this many looks without a lower loss, and keeps the weights of the lowest.
+    pub patience: Option<u64>,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { every: 2500, blocks: 512 }
+        Self { every: 2500, blocks: 512, patience: None }
     }
 }
 
@@ -234,6 +236,7 @@ impl Recipe {
         require(mask > 0.0 && mask <= 1.0, "blocks.mask", "a share above 0, at most 1")?;
         require(self.evaluate.every > 0, "evaluate.every", "above 0")?;
         require(self.evaluate.blocks > 0, "evaluate.blocks", "above 0")?;
+        require(self.evaluate.patience != Some(0), "evaluate.patience", "above 0")?;
         self.check_train()
     }
 
@@ -301,6 +304,7 @@ mod tests {
             ("warmup = 0.25", "warmup = 0.25\nwarmup_steps = 1", "train: expected one of warmup_steps and warmup"),
             ("warmup = 0.25", "betas = [0.9, 1.0]", "train.betas: expected two numbers below 1"),
             ("[loss]", "[evaluate]\nevery = 0\n[loss]", "evaluate.every: expected above 0"),
+            ("[loss]", "[evaluate]\npatience = 0\n[loss]", "evaluate.patience: expected above 0"),
         ];
         for (from, to, expected) in cases {
             let error = Recipe::parse(&GOOD.replace(from, to)).expect_err(to).to_string();

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::journal::Journal;
 use super::material::Material;
 use super::progress::{Logged, Progress};
 use super::recipe::Recipe;
@@ -16,9 +15,11 @@ use super::{Options, Outcome, Places, Role};
 use crate::backend::training::{Report, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::checkpoint::{self, Checkpoint, Position};
+use crate::train::clock::Clock;
 use crate::train::corpus::MaskedBatch;
-use crate::train::curve::curve;
+use crate::train::curve::picture;
 use crate::train::distil::{PROJECTOR, Pair, Share, Teacher};
+use crate::train::journal::Journal;
 use crate::train::{coverage, result, whole};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -44,7 +45,7 @@ pub fn pretrain<B: Training>(
     }
     run.open(recipe, options)?;
     progress.begins(run.position.step, run.steps);
-    while run.position.step < run.steps {
+    while run.goes_on() {
         run.one_step(progress)?;
         if run.pause(options)? {
             return Ok(run.outcome(true));
@@ -66,15 +67,6 @@ struct Run<'s, B: Training> {
     position: Position,
     journal: Option<Journal>,
     clock: Clock,
-}
-
-/// Tokens and steps over time.
-struct Clock {
-    tokens: usize,
-    steps: u64,
-    spent: Duration,
-    begun: Instant,
-    saved: Instant,
 }
 
 impl<'s, B: Training> Run<'s, B> {
@@ -106,9 +98,7 @@ impl<'s, B: Training> Run<'s, B> {
         let pair = Pair::new(student, model, width, teacher, recipe.loss.clone(), recipe.seed)?;
         let run = blocks.identity(text, start);
         let position = Position { run, stage: 0, stage_step: 0, step: 0, best: None };
-        let now = Instant::now();
-        let clock = Clock { tokens: 0, steps: 0, spent: Duration::ZERO, begun: now, saved: now };
-        let out = places.out.clone();
+        let (out, clock) = (places.out.clone(), Clock::new());
         Ok(Self { recipe, start, out, pair, blocks, steps, warmup, position, journal: None, clock })
     }
 
@@ -124,7 +114,7 @@ impl<'s, B: Training> Run<'s, B> {
             return Err(refuse(&self.out, "holds the result of a run: choose another folder"));
         }
         let held_out = metrics["held_out_masked_lm"].as_f64();
-        Ok(Some(Outcome { step: self.steps, held_out, stopped: false }))
+        Ok(Some(Outcome { step: metrics["steps"].as_u64().unwrap_or(self.steps), held_out, stopped: false }))
     }
 
     /// Makes the run folder ready, or finds where to go on.
@@ -151,7 +141,7 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     fn one_step(&mut self, progress: &mut dyn Progress) -> Result<()> {
-        self.clock.begun = Instant::now();
+        let begun = Instant::now();
         let step = self.position.step;
         let parts = self.blocks.step(&self.recipe, step)?;
         self.learn(step, &parts)?;
@@ -167,11 +157,11 @@ impl<'s, B: Training> Run<'s, B> {
         let (done, last) = (self.position.step, self.position.step == self.steps);
         let read = done == 1 || last || done.is_multiple_of(self.recipe.train.log_every);
         let report = if read { Some(self.healthy(step, &parts)?) } else { None };
-        self.clock.count(tokens);
+        self.clock.count(tokens, begun);
         if let Some(report) = report {
             let at = self.logged(report, lr, tokens);
             progress.logged(&at);
-            self.journal()?.logged(&at)?;
+            self.journal()?.write(at.line())?;
         }
         if last || done.is_multiple_of(self.recipe.evaluate.every) { self.look(progress) } else { Ok(()) }
     }
@@ -207,7 +197,7 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     fn logged(&self, report: Report, lr: f64, tokens: usize) -> Logged {
-        let (step, seconds) = (self.position.step, self.clock.spent.as_secs_f64().max(1e-9));
+        let step = self.position.step;
         let seen = step as f64 * self.recipe.blocks.batch_size as f64;
         Logged {
             step,
@@ -217,24 +207,56 @@ impl<'s, B: Training> Run<'s, B> {
             lr,
             gradient_norm: report.gradient_norm,
             tokens,
-            tokens_per_second: self.clock.tokens as f64 / seconds,
-            seconds_left: (self.steps - step) as f64 * seconds / self.clock.steps.max(1) as f64,
+            tokens_per_second: self.clock.tokens_per_second(),
+            seconds_left: self.clock.seconds_left(self.steps - step),
         }
     }
 
-    /// Looks at what was set apart.
+    /// Looks at what was set apart; with patience the weights are kept if none were better.
     fn look(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let Some(loss) = self.pair.held_out(self.blocks.apart())? else { return Ok(()) };
         let step = self.position.step;
-        progress.held_out(step, loss);
-        self.journal()?.held_out(step, loss)
+        if !loss.is_finite() {
+            let message = format!("the loss of the notes that were set apart is not finite at step {step}");
+            return Err(Error::new(ErrorKind::Backend, message));
+        }
+        let best = self.position.best.is_none_or(|(best, _)| loss < best);
+        if best {
+            self.position.best = Some((loss, step));
+        }
+        if best && self.recipe.evaluate.patience.is_some() {
+            self.keep()?;
+        }
+        progress.held_out(step, loss, best);
+        self.journal()?.write(json!({"step": step, "held_out": loss, "best": best}))
+    }
+
+    /// Whether there are steps left, and patience. Both follow from where the run stands, so a resumed run knows too.
+    fn goes_on(&self) -> bool {
+        let (done, every) = (self.position.step, self.recipe.evaluate.every);
+        let best = self.position.best.map_or(0, |(_, step)| step);
+        let looks = done / every - best / every;
+        done < self.steps && self.recipe.evaluate.patience.is_none_or(|patience| looks < patience)
+    }
+
+    /// Writes the student as it stands.
+    fn keep(&self) -> Result<()> {
+        let belongs = |name: &str| !name.starts_with(PROJECTOR);
+        result::write(&self.at("model"), &self.start.config(), self.start.along(), &self.pair.engine, belongs)
+    }
+
+    /// The loss of the notes that were set apart, of the weights that are kept, and their step.
+    fn kept(&self) -> (Option<f64>, u64) {
+        match (self.recipe.evaluate.patience, self.position.best) {
+            (Some(_), Some((loss, step))) => (Some(loss), step),
+            _ => (self.journal.as_ref().and_then(|journal| journal.last("held_out")), self.position.step),
+        }
     }
 
     /// Writes a checkpoint when it is time, and says whether to stop.
     fn pause(&mut self, options: &Options<'_>) -> Result<bool> {
         let stop = options.stop.load(Ordering::Relaxed);
-        let last = self.position.step == self.steps;
-        if !last && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
+        if self.goes_on() && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
             checkpoint::save(&self.at(CHECKPOINT), &self.position, &self.pair.engine)?;
             self.clock.saved = Instant::now();
             return Ok(stop);
@@ -244,15 +266,19 @@ impl<'s, B: Training> Run<'s, B> {
 
     /// Writes the result; the checkpoint goes last, so that a run that is killed here comes to the same end again.
     fn close(&mut self) -> Result<()> {
-        let belongs = |name: &str| !name.starts_with(PROJECTOR);
-        result::write(&self.at("model"), &self.start.config(), self.start.along(), &self.pair.engine, belongs)?;
-        let curves = self.journal()?.curves();
-        whole::write(&self.at("curve.svg"), curve(&self.recipe.name, &curves).as_bytes())?;
+        let patient = self.recipe.evaluate.patience.is_some();
+        if !patient {
+            self.keep()?;
+        }
+        let (held_out, kept) = self.kept();
+        let panels = self.journal()?.panels(patient.then_some(kept));
+        whole::write(&self.at("curve.svg"), picture(&self.recipe.name, &panels).as_bytes())?;
         let metrics = json!({
             "recipe": self.recipe.name,
             "run": self.position.run,
             "steps": self.position.step,
-            "held_out_masked_lm": self.journal()?.last_held_out(),
+            "kept_step": kept,
+            "held_out_masked_lm": held_out,
             "sources": self.start.provenance(),
         });
         let text = serde_json::to_vec_pretty(&metrics).unwrap_or_default();
@@ -262,8 +288,7 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     fn outcome(&self, stopped: bool) -> Outcome {
-        let held_out = self.journal.as_ref().and_then(Journal::last_held_out);
-        Outcome { step: self.position.step, held_out, stopped }
+        Outcome { step: self.position.step, held_out: self.kept().0, stopped }
     }
 
     fn journal(&mut self) -> Result<&mut Journal> {
@@ -272,14 +297,6 @@ impl<'s, B: Training> Run<'s, B> {
 
     fn at(&self, name: &str) -> PathBuf {
         self.out.join(name)
-    }
-}
-
-impl Clock {
-    fn count(&mut self, tokens: usize) {
-        self.tokens += tokens;
-        self.steps += 1;
-        self.spent += self.begun.elapsed();
     }
 }
 
