@@ -17,6 +17,7 @@ use clinlite::train::corpus::blocks::{Block, Blocks, Corpus, Manifest, Options, 
 use clinlite::train::corpus::notes::sources;
 use clinlite::train::corpus::{Masking, Sampler, Vocabulary};
 use serde::Deserialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::allocated::peak;
@@ -174,6 +175,25 @@ fn a_step_reads_its_blocks_and_holds_nothing_else() {
     let beyond = corpus.train().read(corpus.train().len()).expect_err("no such block");
     assert_eq!(beyond.kind(), ErrorKind::Input);
     assert_eq!(format!("{corpus:?}"), "Corpus(Blocks(2381) train, Blocks(0) dev)");
+}
+
+/// Blocks are cut at words and otherwise full, so that batches of equal number are batches of equal length.
+#[test]
+fn batches_are_of_equal_length() {
+    let (scratch, notes) = (Scratch::new(), many());
+    let file =
+        scratch.file("many.jsonl", notes.iter().map(|text| format!("{}\n", json!({"text": text}))).collect::<String>());
+    make(&[file], &scratch.path().join("out"), &options(128, 0.0)).unwrap();
+    let corpus = open(&scratch.path().join("out")).unwrap();
+    let sampler = Sampler::new(corpus.train().len(), 1).unwrap();
+    let last = corpus.train().len() - 1; // is as long as it happens to be
+    let pieces = |batch: Vec<u64>| -> Option<usize> {
+        let blocks = corpus.train().read_all(&batch).unwrap();
+        (!batch.contains(&last)).then(|| blocks.iter().map(|block| block.input_ids.len()).sum())
+    };
+    let all: Vec<usize> = (0..sampler.steps_per_epoch(16)).filter_map(|step| pieces(sampler.batch(step, 16))).collect();
+    let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
+    assert!(all.len() > 50 && most <= 16 * 128 && least as f64 > 0.95 * most as f64, "{least} to {most}");
 }
 
 /// Notes to logits: a row for each label, of the vocabulary.

@@ -1,5 +1,6 @@
 //! Pre-training runs: what they leave, that they go on exactly, and what they refuse.
 
+mod early;
 mod refusals;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use clinlite::train::pretrain::{Options, Outcome, Places, Role, pretrain};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+use crate::logs::{events_equal_the_log, log, shows};
 use crate::support::{Scratch, folder_at};
 
 fn fixture(name: &str) -> PathBuf {
@@ -145,15 +147,9 @@ fn model_bytes(places: &Places) -> Vec<u8> {
     fs::read(places.out.join("model/model.safetensors")).unwrap()
 }
 
-fn log(places: &Places) -> Vec<Value> {
-    let log = fs::read_to_string(places.out.join("log.jsonl")).unwrap_or_default();
-    // The last line may be half written.
-    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
 /// The steps of the log in its order.
 fn logged_steps(places: &Places) -> Vec<u64> {
-    log(places).iter().filter(|line| line.get("loss").is_some()).filter_map(|line| line["step"].as_u64()).collect()
+    log(&places.out).iter().filter(|line| line.get("loss").is_some()).filter_map(|line| line["step"].as_u64()).collect()
 }
 
 #[test]
@@ -306,7 +302,7 @@ fn the_run_folder_tells_what_happened() {
     let scratch = Scratch::new();
     let places = places(&scratch);
     let (outcome, told) = run(&TINY.replace("steps = 24", "steps = 70"), &places, false, None).unwrap();
-    let lines = log(&places);
+    let lines = log(&places.out);
     assert_eq!(lines.len(), 70 + 9);
     for key in ["epoch", "loss", "lr", "gradient_norm", "tokens", "tokens_per_second", "time"] {
         assert!(lines[0][key].is_number(), "{key}");
@@ -316,18 +312,9 @@ fn the_run_folder_tells_what_happened() {
     let metrics: Value = serde_json::from_slice(&fs::read(places.out.join("metrics.json")).unwrap()).unwrap();
     assert_eq!(metrics["held_out_masked_lm"].as_f64(), outcome.held_out);
     assert_eq!(outcome.held_out, told.held_out.last().map(|(_, loss)| *loss));
-    let svg = fs::read_to_string(places.out.join("curve.svg")).unwrap();
-    for name in ["sum", "attention", "hidden", "soft cross entropy", "masked lm, held out", "optimizer steps"] {
-        assert!(svg.contains(name), "{name}");
-    }
-    // The event file holds a record for the header and for each line, each framed by its length.
-    let events = fs::read(places.out.join("tensorboard/events.out.tfevents.0.clinlite")).unwrap();
-    let (mut at, mut records) = (0, 0);
-    while at < events.len() {
-        at += 16 + u64::from_le_bytes(events[at..at + 8].try_into().unwrap()) as usize;
-        records += 1;
-    }
-    assert_eq!((at, records), (events.len(), 1 + lines.len()));
+    let lines = ["sum ", "attention ", "hidden ", "soft cross entropy ", "masked lm, held out ", "optimizer steps"];
+    shows(&places.out.join("curve.svg"), &lines);
+    events_equal_the_log(&places.out);
 }
 
 fn command(places: &Places, recipe: &Path) -> Command {
@@ -352,7 +339,8 @@ fn wait_for_steps(places: &Places, count: usize, child: &mut Child) {
 fn a_killed_run_ends_with_the_same_bytes() {
     let scratch = Scratch::new();
     let whole = places(&scratch);
-    let recipe = TINY.replace("steps = 24", "steps = 160");
+    // With more patience than it needs: what is kept is the best, and where the best stood outlives a kill.
+    let recipe = TINY.replace("steps = 24", "steps = 160").replace("every = 8", "every = 8\npatience = 100");
     let path = scratch.file("recipe.toml", &recipe);
     run(&recipe, &whole, false, None).unwrap();
     let killed = Places { out: scratch.path().join("killed"), ..whole.clone() };
@@ -366,8 +354,9 @@ fn a_killed_run_ends_with_the_same_bytes() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(model_bytes(&killed) == model_bytes(&whole), "the weights are the same bytes");
     assert_eq!(logged_steps(&killed), (1..=160).collect::<Vec<_>>(), "each step once, in order");
-    let losses = |places: &Places| log(places).iter().map(|line| line["losses"].clone()).collect::<Vec<_>>();
+    let losses = |places: &Places| log(&places.out).iter().map(|line| line["losses"].clone()).collect::<Vec<_>>();
     assert_eq!(losses(&killed), losses(&whole));
+    events_equal_the_log(&killed.out);
 }
 
 #[test]
@@ -381,6 +370,9 @@ fn a_terminated_run_leaves_a_checkpoint() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(143), "{said}");
-    assert!(said.contains("go on with --resume") && said.contains("tokens/s"), "{said}");
+    assert!(
+        said.contains("go on with --resume") && said.contains("tokens/s, ") && said.contains(" = attention "),
+        "{said}"
+    );
     assert!(places.out.join("checkpoint.safetensors").exists());
 }

@@ -1,6 +1,8 @@
 //! The trainer: the same numbers as PyTorch, exact resuming, and that it learns at all.
 
+mod batches;
 mod distil;
+mod logs;
 mod series;
 mod tasks;
 

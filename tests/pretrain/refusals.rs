@@ -121,6 +121,9 @@ fn blocks_that_do_not_fit() {
     assert!(error.contains("none-blocks") && error.contains("no blocks to sample from"), "{error}");
     let error = refusal(TINY, &make("fever", 32, "long"), false);
     assert!(error.contains("blocks of 32 pieces, the student takes at most 16"), "{error}");
+    let patient = TINY.replace("every = 8", "every = 8\npatience = 2");
+    let error = refusal(&patient, &make("fever", 16, "patient"), false);
+    assert!(error.contains("evaluate.patience: no notes are set apart"), "{error}");
     let shard = own.blocks.join("blocks-train-00000.bin");
     let mut bytes = fs::read(&shard).unwrap();
     bytes[9] ^= 1;

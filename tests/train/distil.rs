@@ -98,7 +98,7 @@ fn labels_and_teacher_together_equal_pytorch() {
 }
 
 /// The world of ten sentences with a teacher who learnt them for so many steps, and the ten as text without labels.
-fn make_school(scratch: &Scratch, steps: u64) -> Places {
+pub(super) fn make_school(scratch: &Scratch, steps: u64) -> Places {
     let world = make_world(scratch);
     run(&one_stage(steps), &Places { out: scratch.at("teacher"), ..world.clone() }, false, None);
     let text = |sentence: &str| {

@@ -11,6 +11,8 @@ use clinlite::train::series;
 use clinlite::weights::Weights;
 use serde_json::Value;
 
+use crate::logs::shows;
+
 use super::{RECIPE, Scratch, make_world, one_stage, refusal, run};
 
 /// A step of almost no size leaves the layers as they were taken.
@@ -89,6 +91,9 @@ fn seeds_are_run_once_and_averaged() {
     assert!(variance > 0.0, "the seeds differ: {scores:?}");
     let last = format!("mean {:.2}, standard deviation {:.2}", 100.0 * mean, 100.0 * variance.sqrt());
     assert_eq!(printed.lines().last(), Some(&last[..]));
+    shows(&places.out.join("seeds.svg"), &["seed 5 ", "seed 6 ", "seed 7 ", "mean ", "dev F1 (%)", "run"]);
+    // Nobody watches: a line now and then, with the pace.
+    assert!(said.contains("step 1/12: loss ") && said.contains(" tokens/s, ") && said.contains(" s left"), "{said}");
     let weights = places.out.join("seed-5/model/model.safetensors");
     let written = fs::metadata(&weights).unwrap().modified().unwrap();
     let (_, again, said) = clinlite(&places, &recipe, &["--seeds", "5,6,7"]);
@@ -115,6 +120,7 @@ fn a_grid_names_the_best_learning_rate() {
     assert!(good && printed.contains("best: lr 3e-3"), "{printed}{said}");
     let found = json_of(&places.out.join("grid.json"));
     assert_eq!(found["best"], "lr 3e-3");
+    shows(&places.out.join("grid.svg"), &["lr 1e-9 ", "lr 3e-3 ", "dev F1 (%)"]);
     assert_eq!(found["runs"][0]["folder"], "lr-1e-9");
     let best = Recipe::parse(&fs::read_to_string(places.out.join("best.toml")).unwrap()).unwrap();
     assert!(best.train.lr == 3e-3 && best.grid.is_none());
