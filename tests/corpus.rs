@@ -177,7 +177,8 @@ fn a_step_reads_its_blocks_and_holds_nothing_else() {
     assert_eq!(format!("{corpus:?}"), "Corpus(Blocks(2381) train, Blocks(0) dev)");
 }
 
-/// Blocks are cut at words and otherwise full, so that batches of equal number are batches of equal length.
+/// Blocks are cut at words and otherwise full, so that batches of equal number are batches of equal length. These notes
+/// have words of up to 18 pieces, which a block may lack.
 #[test]
 fn batches_are_of_equal_length() {
     let (scratch, notes) = (Scratch::new(), many());
@@ -193,7 +194,7 @@ fn batches_are_of_equal_length() {
     };
     let all: Vec<usize> = (0..sampler.steps_per_epoch(16)).filter_map(|step| pieces(sampler.batch(step, 16))).collect();
     let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
-    assert!(all.len() > 50 && most <= 16 * 128 && least as f64 > 0.95 * most as f64, "{least} to {most}");
+    assert!(all.len() > 50 && most <= 16 * 128 && least as f64 > 0.9 * most as f64, "{least} to {most}");
 }
 
 /// Notes to logits: a row for each label, of the vocabulary.

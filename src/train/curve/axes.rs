@@ -60,7 +60,7 @@ impl Axes {
                 return round;
             }
         }
-        let step = nice((self.high - self.low) / 5.0);
+        let step = nice((self.high - self.low) / 6.0);
         let first = (self.low / step).ceil() as i64;
         (first..).map(|i| i as f64 * step).take_while(inside).collect()
     }

@@ -1,5 +1,7 @@
 //! A run: everything read, step after step, and what is left in the end.
 
+mod patience;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -18,9 +20,9 @@ use crate::train::checkpoint::{self, Checkpoint, Position};
 use crate::train::clock::Clock;
 use crate::train::corpus::MaskedBatch;
 use crate::train::curve::picture;
-use crate::train::distil::{PROJECTOR, Pair, Share, Teacher};
+use crate::train::distil::{Pair, Share, Teacher};
 use crate::train::journal::Journal;
-use crate::train::{coverage, result, whole};
+use crate::train::{coverage, whole};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
@@ -209,47 +211,6 @@ impl<'s, B: Training> Run<'s, B> {
             tokens,
             tokens_per_second: self.clock.tokens_per_second(),
             seconds_left: self.clock.seconds_left(self.steps - step),
-        }
-    }
-
-    /// Looks at what was set apart; with patience the weights are kept if none were better.
-    fn look(&mut self, progress: &mut dyn Progress) -> Result<()> {
-        let Some(loss) = self.pair.held_out(self.blocks.apart())? else { return Ok(()) };
-        let step = self.position.step;
-        if !loss.is_finite() {
-            let message = format!("the loss of the notes that were set apart is not finite at step {step}");
-            return Err(Error::new(ErrorKind::Backend, message));
-        }
-        let best = self.position.best.is_none_or(|(best, _)| loss < best);
-        if best {
-            self.position.best = Some((loss, step));
-        }
-        if best && self.recipe.evaluate.patience.is_some() {
-            self.keep()?;
-        }
-        progress.held_out(step, loss, best);
-        self.journal()?.write(json!({"step": step, "held_out": loss, "best": best}))
-    }
-
-    /// Whether there are steps left, and patience. Both follow from where the run stands, so a resumed run knows too.
-    fn goes_on(&self) -> bool {
-        let (done, every) = (self.position.step, self.recipe.evaluate.every);
-        let best = self.position.best.map_or(0, |(_, step)| step);
-        let looks = done / every - best / every;
-        done < self.steps && self.recipe.evaluate.patience.is_none_or(|patience| looks < patience)
-    }
-
-    /// Writes the student as it stands.
-    fn keep(&self) -> Result<()> {
-        let belongs = |name: &str| !name.starts_with(PROJECTOR);
-        result::write(&self.at("model"), &self.start.config(), self.start.along(), &self.pair.engine, belongs)
-    }
-
-    /// The loss of the notes that were set apart, of the weights that are kept, and their step.
-    fn kept(&self) -> (Option<f64>, u64) {
-        match (self.recipe.evaluate.patience, self.position.best) {
-            (Some(_), Some((loss, step))) => (Some(loss), step),
-            _ => (self.journal.as_ref().and_then(|journal| journal.last("held_out")), self.position.step),
         }
     }
 
