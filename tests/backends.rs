@@ -19,12 +19,9 @@ fn agrees<B: Backend>(backend: &B, int8: Int8, tolerance: f32) {
 
 #[test]
 fn simd_agrees_with_the_reference() {
-    agrees(&SimdBackend::new(), Int8::Exact, 1e-5);
-}
-
-#[test]
-fn scalar_agrees_with_the_reference() {
-    agrees(&SimdBackend::scalar(), Int8::Exact, 1e-5);
+    for backend in SimdBackend::all() {
+        agrees(&backend, Int8::Exact, 1e-5);
+    }
 }
 
 #[test]
@@ -39,7 +36,7 @@ fn composed_candle_agrees_with_the_reference() {
 
 #[test]
 fn an_int8_layer_has_the_same_bits_on_every_target() {
-    for backend in [SimdBackend::new(), SimdBackend::scalar()] {
+    for backend in SimdBackend::all() {
         let found = fingerprint(&backend).expect("the layer runs");
         assert_eq!(found, FINGERPRINT, "{}: {found:#x}", backend.target());
     }

@@ -195,6 +195,11 @@ impl Lengths {
         self.0.iter().sum()
     }
 
+    /// The rows of the longest sequence.
+    pub fn longest(&self) -> usize {
+        self.0.iter().copied().max().unwrap_or(0)
+    }
+
     /// The rows of each sequence.
     pub fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
         self.0.iter().scan(0, |start, &length| {

@@ -54,7 +54,7 @@ pub(super) fn failures<B: Backend>(backend: &B, int8: Int8, tolerance: f32) -> V
     let mut checker = Checker { backend, int8, tolerance, failures: Vec::new() };
     let done = checker.products().and_then(|()| checker.stacked()).and_then(|()| checker.norms());
     let done = done.and_then(|()| checker.attentions()).and_then(|()| checker.embeddings());
-    let done = done.and_then(|()| checker.moves());
+    let done = done.and_then(|()| checker.moves()).and_then(|()| checker.attentions_of_int8());
     checker.failures.extend(done.err().map(|error| format!("an operation failed: {error}")));
     checker.failures
 }
@@ -160,6 +160,23 @@ impl<B: Backend> Checker<'_, B> {
             let apart = Qkv::Apart { query_key: &query_key, value: &value };
             let found = self.host(&self.backend.attention(apart, heads, &lengths)?)?;
             self.compare(&format!("attention of parts, {hidden} in {heads} heads, {lengths:?}"), &found, &expected);
+        }
+        Ok(())
+    }
+
+    /// What comes from int8 products may be rounded once more, to a part in a few thousand.
+    fn attentions_of_int8(&mut self) -> Result<()> {
+        for (hidden, heads, lengths) in ATTENTIONS {
+            let lengths = Lengths::new(lengths.to_vec());
+            let x = self.tensor(&noise(lengths.rows() * 8, 5), 8)?;
+            let weight = self.backend.matrix(&[integers(3 * hidden, 8, 6)])?;
+            let linear = Linear { weight, bias: Some(self.vector(&noise(3 * hidden, 7))?) };
+            let qkv = self.backend.linear(&x, &linear, Activation::None)?;
+            let found = self.host(&self.backend.attention(Qkv::Joined(&qkv), heads, &lengths)?)?;
+            let expected = reference::attention(&self.host(&qkv)?, hidden, heads, &lengths);
+            let exactly = std::mem::replace(&mut self.tolerance, 2e-3);
+            self.compare(&format!("attention of int8, {hidden} in {heads} heads, {lengths:?}"), &found, &expected);
+            self.tolerance = exactly;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Scaled dot-product attention inside each sequence, head by head.
+//! Scaled dot-product attention in `f32` inside each sequence, head by head; [`super::attention_exact`] is that of int8
+//! models.
 //!
 //! Keys and values of a head are packed into panels once; then a block of query rows makes its scores, their softmax and
 //! its context with the product of [`super::gemm_f32`]. No more than [`BLOCK`] rows of scores exist at a time.
@@ -35,8 +36,15 @@ pub(crate) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// The first `width` numbers of each row.
+    #[inline(always)]
+    pub(crate) fn rows(self, width: usize) -> impl Iterator<Item = &'a [f32]> {
+        self.values.chunks(self.stride).map(move |row| &row[..width])
+    }
+
     /// From `row` and `column` on.
-    fn at(self, row: usize, column: usize) -> Self {
+    #[inline(always)]
+    pub(crate) fn at(self, row: usize, column: usize) -> Self {
         Self { values: &self.values[row * self.stride + column..], ..self }
     }
 }
@@ -85,11 +93,11 @@ impl Head<'_> {
             let rows = BLOCK.min(len - start);
             let scores = &mut scratch[..rows * stride];
             let queries = query.at(start, 0).values;
-            let tiles = F32Tiles::<false> { rows: queries, stride: query.stride, inputs: width, panels: keys };
+            let tiles = F32Tiles::<true> { rows: queries, stride: query.stride, inputs: width, panels: keys };
             lanes.call(GemmF32 { tiles, out: plain(scores, stride, rows, len) });
             let sums = &mut [0.0; BLOCK][..rows];
             lanes.call(Exponentials { scores, stride, len, sums });
-            let tiles = F32Tiles::<false> { rows: scores, stride, inputs: len, panels: values };
+            let tiles = F32Tiles::<true> { rows: scores, stride, inputs: len, panels: values };
             let out = &mut out[start * hidden + at..];
             lanes.call(GemmF32 { tiles, out: plain(out, hidden, rows, width) });
             for (row, sum) in out.chunks_mut(hidden).zip(sums) {
@@ -119,7 +127,8 @@ impl Head<'_> {
     }
 }
 
-fn plain(values: &mut [f32], stride: usize, rows: usize, columns: usize) -> Out<'_> {
+/// A product without bias and activation.
+pub(crate) fn plain(values: &mut [f32], stride: usize, rows: usize, columns: usize) -> Out<'_> {
     Out { values, stride, rows, columns, bias: None, act: Activation::None }
 }
 

@@ -4,7 +4,9 @@
 //! panels) is read once a block, and a register tile of rows × panels walks down the block. The sums of a tile come from
 //! a [`Tiles`], of which there is one for `f32` and one for int8.
 
-use super::lanes::{Lanes, WIDTH, padded, store_some};
+use std::ops::Range;
+
+use super::lanes::{Kernel, Lanes, WIDTH, padded, store_some};
 use super::math;
 use crate::backend::Activation;
 
@@ -12,12 +14,17 @@ use crate::backend::Activation;
 const BLOCK: usize = 48;
 
 /// The sums of one register tile.
-pub(crate) trait Tiles<L: Lanes>: Copy {
+pub(crate) trait Tiles: Copy {
     /// The products of rows `row..row + R` with the outputs of panels `panel..panel + P`.
     ///
     /// # Safety
     /// These rows and panels must be inside the operands.
-    unsafe fn sums<const R: usize, const P: usize>(self, lanes: L, row: usize, panel: usize) -> [[L::Floats; P]; R];
+    unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
+        self,
+        lanes: L,
+        row: usize,
+        panel: usize,
+    ) -> [[L::Floats; P]; R];
 }
 
 /// Where a product goes, `[rows, columns]`, and what happens on the way.
@@ -38,19 +45,24 @@ impl Out<'_> {
     /// # Safety
     /// `tiles` must cover `rows` rows and `columns` rounded up to whole panels.
     #[inline(always)]
-    pub(crate) unsafe fn fill<L: Lanes>(mut self, lanes: L, tiles: impl Tiles<L>) {
+    pub(crate) unsafe fn fill<L: Lanes>(mut self, lanes: L, tiles: impl Tiles) {
         let panels = self.columns.div_ceil(WIDTH);
+        assert!(
+            self.rows == 0 || self.values.len() >= (self.rows - 1) * self.stride + self.columns,
+            "too short a result"
+        );
+        assert!(self.bias.is_none_or(|bias| bias.len() >= panels * WIDTH), "too short a bias");
         for start in (0..self.rows).step_by(BLOCK) {
-            let end = self.rows.min(start + BLOCK);
+            let rows = start..self.rows.min(start + BLOCK);
             let mut panel = 0;
             // Safety: rows stay below `rows`, panels below `panels`, which the caller vouches for.
             unsafe {
                 while L::WIDE && panel + 2 <= panels {
-                    self.column_of_tiles::<L, 2>(lanes, tiles, start, end, panel);
+                    self.column_of_tiles::<L, 2>(lanes, tiles, rows.clone(), panel);
                     panel += 2;
                 }
                 while panel < panels {
-                    self.column_of_tiles::<L, 1>(lanes, tiles, start, end, panel);
+                    self.column_of_tiles::<L, 1>(lanes, tiles, rows.clone(), panel);
                     panel += 1;
                 }
             }
@@ -63,89 +75,104 @@ impl Out<'_> {
     unsafe fn column_of_tiles<L: Lanes, const P: usize>(
         &mut self,
         lanes: L,
-        tiles: impl Tiles<L>,
-        start: usize,
-        end: usize,
+        tiles: impl Tiles,
+        rows: Range<usize>,
         panel: usize,
     ) {
-        let mut row = start;
-        // Safety: as the caller says.
-        unsafe {
-            if L::WIDE {
-                while row + 6 <= end {
-                    self.tile::<L, 6, P>(lanes, tiles, row, panel);
-                    row += 6;
-                }
-            }
-            while row + 4 <= end {
-                self.tile::<L, 4, P>(lanes, tiles, row, panel);
-                row += 4;
-            }
-            while row + 2 <= end {
-                self.tile::<L, 2, P>(lanes, tiles, row, panel);
-                row += 2;
-            }
-            if row < end {
-                self.tile::<L, 1, P>(lanes, tiles, row, panel);
+        let (mut row, end) = (rows.start, rows.end);
+        if L::WIDE {
+            while row + 6 <= end {
+                lanes.call(Tile::<_, 6, P> { tiles, out: &mut *self, row, panel });
+                row += 6;
             }
         }
-        match self.act {
-            Activation::None => (),
-            Activation::Gelu => self.activate(lanes, start, end, panel, P, math::gelu_erf::<L>),
-            Activation::Relu => self.activate(lanes, start, end, panel, P, math::relu::<L>),
-            Activation::Tanh => self.activate(lanes, start, end, panel, P, math::tanh::<L>),
+        while row + 4 <= end {
+            lanes.call(Tile::<_, 4, P> { tiles, out: &mut *self, row, panel });
+            row += 4;
+        }
+        while row + 2 <= end {
+            lanes.call(Tile::<_, 2, P> { tiles, out: &mut *self, row, panel });
+            row += 2;
+        }
+        if row < end {
+            lanes.call(Tile::<_, 1, P> { tiles, out: &mut *self, row, panel });
+        }
+        let columns = panel * WIDTH..self.columns.min((panel + P) * WIDTH);
+        if self.act != Activation::None {
+            lanes.call(Activate { out: &mut *self, rows, columns });
         }
     }
+}
 
-    /// # Safety
-    /// As [`Tiles::sums`].
+/// One register tile with its bias: a function of its own, so that its loop has the registers for itself.
+struct Tile<'t, 'a, T, const R: usize, const P: usize> {
+    tiles: T,
+    out: &'t mut Out<'a>,
+    /// Rows from here on, and panels: inside the operands and the result, as [`Out::fill`] keeps them.
+    row: usize,
+    panel: usize,
+}
+
+impl<T: Tiles, const R: usize, const P: usize> Kernel for Tile<'_, '_, T, R, P> {
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const R: usize, const P: usize>(
-        &mut self,
-        lanes: L,
-        tiles: impl Tiles<L>,
-        row: usize,
-        panel: usize,
-    ) {
-        // Safety: as the caller says.
-        let sums: [[_; P]; R] = unsafe { tiles.sums(lanes, row, panel) };
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { tiles, out, row, panel } = self;
+        // Safety: see `row`.
+        let sums = unsafe { tiles.sums::<L, R, P>(lanes, row, panel) };
         for p in 0..P {
             let column = (panel + p) * WIDTH;
-            let bias = match self.bias.and_then(|bias| bias[column..].first_chunk()) {
-                Some(bias) => lanes.load(bias),
-                None => lanes.splat(0.0),
-            };
-            let width = WIDTH.min(self.columns - column);
+            // Safety: `fill` has checked the length.
+            let bias = out.bias.map(|bias| unsafe { &*bias.as_ptr().add(column).cast() });
+            let width = WIDTH.min(out.columns - column);
             for (r, sums) in sums.iter().enumerate() {
-                let at = (row + r) * self.stride + column;
-                store_some(lanes, lanes.add(sums[p], bias), &mut self.values[at..at + width]);
+                let sum = match bias {
+                    Some(bias) => lanes.add(sums[p], lanes.load(bias)),
+                    None => sums[p],
+                };
+                let at = (row + r) * out.stride + column;
+                if width == WIDTH {
+                    // Safety: `fill` has checked the length.
+                    lanes.store(sum, unsafe { &mut *out.values.as_mut_ptr().add(at).cast() });
+                } else {
+                    store_some(lanes, sum, &mut out.values[at..at + width]);
+                }
             }
         }
     }
+}
 
-    /// The activation of finished columns, while they are in the first cache: one copy of its code serves all tiles.
+/// The activation of finished columns, while they are in the first cache: one copy of its code serves all tiles.
+struct Activate<'t, 'a> {
+    out: &'t mut Out<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Kernel for Activate<'_, '_> {
     #[inline(always)]
-    fn activate<L: Lanes>(
-        &mut self,
-        lanes: L,
-        start: usize,
-        end: usize,
-        panel: usize,
-        panels: usize,
-        act: impl Fn(L, L::Floats) -> L::Floats,
-    ) {
-        let columns = panel * WIDTH..self.columns.min((panel + panels) * WIDTH);
-        for row in start..end {
-            let row = &mut self.values[row * self.stride..][columns.clone()];
+    fn run<L: Lanes>(self, lanes: L) {
+        let act = self.out.act;
+        for row in self.rows {
+            let row = &mut self.out.values[row * self.out.stride..][self.columns.clone()];
             let (whole, rest) = row.as_chunks_mut::<WIDTH>();
             for values in whole {
                 let x = lanes.load(values);
-                lanes.store(act(lanes, x), values);
+                lanes.store(activate(lanes, x, act), values);
             }
             if !rest.is_empty() {
                 let x = lanes.load(&padded(rest));
-                store_some(lanes, act(lanes, x), rest);
+                store_some(lanes, activate(lanes, x, act), rest);
             }
         }
+    }
+}
+
+#[inline(always)]
+fn activate<L: Lanes>(lanes: L, x: L::Floats, act: Activation) -> L::Floats {
+    match act {
+        Activation::None => x,
+        Activation::Gelu => math::gelu_erf(lanes, x),
+        Activation::Relu => math::relu(lanes, x),
+        Activation::Tanh => math::tanh(lanes, x),
     }
 }

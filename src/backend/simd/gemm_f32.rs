@@ -17,9 +17,14 @@ pub(crate) struct F32Tiles<'a, const FUSED: bool> {
     pub(crate) panels: &'a [f32],
 }
 
-impl<L: Lanes, const FUSED: bool> Tiles<L> for F32Tiles<'_, FUSED> {
+impl<const FUSED: bool> Tiles for F32Tiles<'_, FUSED> {
     #[inline(always)]
-    unsafe fn sums<const R: usize, const P: usize>(self, lanes: L, row: usize, panel: usize) -> [[L::Floats; P]; R] {
+    unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
+        self,
+        lanes: L,
+        row: usize,
+        panel: usize,
+    ) -> [[L::Floats; P]; R] {
         let mut sums = [[lanes.splat(0.0); P]; R];
         let mut weights = [lanes.splat(0.0); P];
         // Safety: the caller vouches for the rows and panels; `k` stays below `inputs`.

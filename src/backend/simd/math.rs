@@ -4,19 +4,33 @@ use super::lanes::{Lanes, MAGIC};
 
 /// `2^x` for `x` in -100..=127, `2^-100` below; relative error under 3e-7. The bound keeps what the result is multiplied
 /// with from becoming subnormal, which costs many times a normal operation.
-///
-/// `x = n + f`: `2^n` is built from its bits, `2^f` is the minimax polynomial of degree five on -0.5..=0.5.
 #[inline(always)]
 pub(crate) fn exp2<L: Lanes>(lanes: L, x: L::Floats) -> L::Floats {
-    let x = lanes.max(x, lanes.splat(-100.0));
-    let shifted = lanes.add(x, lanes.splat(MAGIC));
-    let f = lanes.sub(x, lanes.sub(shifted, lanes.splat(MAGIC)));
+    let (f, power) = split(lanes, x);
     let square = lanes.mul(f, f);
     let high = line(lanes, f, 1.327_647_2e-3, 9.675_541e-3);
     let middle = line(lanes, f, 5.550_713e-2, 0.240_221_2);
     let low = line(lanes, f, 0.693_146_94, 1.000_000_1);
     let p = lanes.add(lanes.mul(lanes.add(lanes.mul(high, square), middle), square), low);
-    lanes.mul(p, lanes.power_of_two(shifted))
+    lanes.mul(p, power)
+}
+
+/// As [`exp2`] with a relative error under 1e-4, in three quarters of the time.
+#[inline(always)]
+pub(crate) fn exp2_short<L: Lanes>(lanes: L, x: L::Floats) -> L::Floats {
+    let (f, power) = split(lanes, x);
+    let high = line(lanes, f, 5.517_164e-2, 0.242_611_12);
+    let low = line(lanes, f, 0.693_261, 0.999_928_06);
+    lanes.mul(lanes.add(lanes.mul(high, lanes.mul(f, f)), low), power)
+}
+
+/// `x = n + f` with a whole `n`: `f` in -0.5..=0.5, for which polynomials are minimax, and `2^n`, built from its bits.
+#[inline(always)]
+fn split<L: Lanes>(lanes: L, x: L::Floats) -> (L::Floats, L::Floats) {
+    let x = lanes.max(x, lanes.splat(-100.0));
+    let shifted = lanes.add(x, lanes.splat(MAGIC));
+    let f = lanes.sub(x, lanes.sub(shifted, lanes.splat(MAGIC)));
+    (f, lanes.power_of_two(shifted))
 }
 
 /// `x · Φ(x)`, absolute error below 1e-6 · max(1, |x|).
@@ -72,6 +86,7 @@ mod tests {
     #[derive(Clone, Copy)]
     enum Function {
         Exp2,
+        Exp2Short,
         Gelu,
         Tanh,
     }
@@ -85,6 +100,7 @@ mod tests {
                 let x = lanes.load(values);
                 let y = match self.1 {
                     Function::Exp2 => exp2(lanes, x),
+                    Function::Exp2Short => exp2_short(lanes, x),
                     Function::Gelu => gelu_erf(lanes, x),
                     Function::Tanh => tanh(lanes, x),
                 };
@@ -107,11 +123,13 @@ mod tests {
             .step_by(8)
             .map(|i| std::array::from_fn(|lane| (i + lane as i32) as f32 * 0.001_003))
             .collect();
-        for (x, y) in values.as_flattened().iter().zip(mapped(&values, Function::Exp2).as_flattened()) {
-            let expected = f64::from(*x).exp2();
-            assert!((f64::from(*y) / expected - 1.0).abs() < 3e-7, "2^{x} = {y}, expected {expected}");
+        for (function, bound) in [(Function::Exp2, 3e-7), (Function::Exp2Short, 1e-4)] {
+            for (x, y) in values.as_flattened().iter().zip(mapped(&values, function).as_flattened()) {
+                let expected = f64::from(*x).exp2();
+                assert!((f64::from(*y) / expected - 1.0).abs() < bound, "2^{x} = {y}, expected {expected}");
+            }
+            assert!(mapped(&[[-1e9; WIDTH]], function)[0][0] < 1e-30);
         }
-        assert!(mapped(&[[-1e9; WIDTH]], Function::Exp2)[0][0] < 1e-30);
     }
 
     #[test]

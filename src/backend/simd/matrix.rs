@@ -1,9 +1,10 @@
 //! Weights in the order in which the kernels read them: panels of eight outputs, all inputs of a panel in a row.
 //!
-//! `f32`: `[N/8][K][8]`. int8: `[N/8][K/2][8][2]`, two inputs of one output side by side, one scale an output. `N` is
-//! filled up to a multiple of eight and, for int8, `K` to a multiple of two, with zeros: the kernels know no tails.
+//! `f32`: `[N/8][K][8]`. int8: `[N/8][K/depth][8][depth]`, the inputs of one step of one output side by side, one scale an
+//! output. `N` and, for int8, `K` are filled up to multiples of eight with zeros: the kernels know no tails.
 
-use super::lanes::WIDTH;
+use super::lanes::{Form, WIDTH};
+use super::quantize::padded_columns;
 use crate::backend::{Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -23,13 +24,25 @@ pub struct Matrix {
 pub(crate) enum Panels {
     /// `[N/8][K][8]`.
     F32(Vec<f32>),
-    /// `[N/8][K/2][8][2]`, and a scale an output, filled up with zeros.
-    Int8 { data: Vec<i8>, scales: Vec<f32> },
+    /// Exact products.
+    Int8(Int8Panels),
+}
+
+/// Panels of int8 weights, filled up with zeros.
+pub(crate) struct Int8Panels {
+    /// Whose kernels read them.
+    pub(crate) form: Form,
+    /// `[N/8][K/depth][8][depth]`.
+    pub(crate) data: Vec<i8>,
+    /// `[N]`.
+    pub(crate) scales: Vec<f32>,
+    /// `[N]`, what a sum begins with: takes away what the form's offset adds.
+    pub(crate) begin: Vec<i32>,
 }
 
 impl Matrix {
     /// Packs the parts, stacked along their outputs. If one of them is `f32`, all become `f32`.
-    pub(crate) fn pack(parts: &[Stored]) -> Result<Self> {
+    pub(crate) fn pack(parts: &[Stored], form: Form) -> Result<Self> {
         let inputs = parts.first().map_or(0, |part| part.columns);
         for part in parts {
             check(part)?;
@@ -42,7 +55,7 @@ impl Matrix {
             Some(_) if inputs > MOST_INT8_INPUTS => {
                 return Err(refuse(&parts[0], format!("an int8 matrix has at most {MOST_INT8_INPUTS} columns")));
             }
-            Some(rows) => pack_int8(&rows, outputs, inputs),
+            Some(rows) => Panels::Int8(pack_int8(&rows, inputs, form)),
             None => {
                 let values: Vec<f32> = parts.iter().flat_map(Stored::to_f32).collect();
                 let mut data = vec![0.0; panel_len(outputs, inputs)];
@@ -133,22 +146,37 @@ fn int8_parts(parts: &[Stored]) -> Option<Vec<(&[i8], f32)>> {
     (!rows.is_empty()).then_some(rows)
 }
 
-fn pack_int8(rows: &[(&[i8], f32)], outputs: usize, inputs: usize) -> Panels {
-    let (width, depth) = (outputs.next_multiple_of(WIDTH), inputs.next_multiple_of(2));
-    let mut data = vec![0; width * depth];
-    let mut scales = vec![0.0; width];
+fn pack_int8(rows: &[(&[i8], f32)], inputs: usize, form: Form) -> Int8Panels {
+    let (width, padded) = (rows.len().next_multiple_of(WIDTH), padded_columns(inputs));
+    let mut panels =
+        Int8Panels { form, data: vec![0; width * padded], scales: vec![0.0; width], begin: vec![0; width] };
     for (n, (row, scale)) in rows.iter().enumerate() {
-        scales[n] = *scale;
-        let panel = &mut data[n / WIDTH * WIDTH * depth..];
-        for (k, &value) in row.iter().enumerate() {
-            panel[k / 2 * 2 * WIDTH + n % WIDTH * 2 + k % 2] = value;
+        panels.scales[n] = *scale;
+        panels.begin[n] = -form.offset * row.iter().map(|&value| i32::from(value)).sum::<i32>();
+        let panel = &mut panels.data[n / WIDTH * WIDTH * padded..][..WIDTH * padded];
+        match form.depth {
+            2 => spread::<2>(row, n % WIDTH, panel),
+            _ => spread::<4>(row, n % WIDTH, panel),
         }
     }
-    Panels::Int8 { data, scales }
+    panels
+}
+
+/// Writes the row of one output into its panel, `[K/DEPTH][8][DEPTH]`. Copies of a known size: 36 ms less in WebAssembly for
+/// 10.6 million weights.
+fn spread<const DEPTH: usize>(row: &[i8], output: usize, panel: &mut [i8]) {
+    let places = panel.as_chunks_mut::<DEPTH>().0.iter_mut().skip(output).step_by(WIDTH);
+    let (steps, rest) = row.as_chunks::<DEPTH>();
+    let mut last = [0; DEPTH];
+    last[..rest.len()].copy_from_slice(rest);
+    for (to, step) in places.zip(steps.iter().chain((!rest.is_empty()).then_some(&last))) {
+        *to = *step;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::PAIRS;
     use super::*;
 
     fn stored(rows: usize, columns: usize, values: Values) -> Stored {
@@ -158,7 +186,7 @@ mod tests {
     #[test]
     fn f32_panels() {
         let values = (0..27).map(|x| x as f32).collect(); // [9, 3]
-        let matrix = Matrix::pack(&[stored(9, 3, Values::F32(values))]).expect("a matrix");
+        let matrix = Matrix::pack(&[stored(9, 3, Values::F32(values))], PAIRS).expect("a matrix");
         let Panels::F32(data) = matrix.panels else { panic!("the form of the file") };
         assert_eq!(data.len(), 2 * 3 * 8);
         assert_eq!(data[..9], [0., 3., 6., 9., 12., 15., 18., 21., 1.]);
@@ -168,24 +196,34 @@ mod tests {
     #[test]
     fn int8_panels() {
         let values = Values::Int8 { data: (0..27).collect(), scales: (1..10).map(|x| x as f32).collect() };
-        let matrix = Matrix::pack(&[stored(9, 3, values)]).expect("a matrix");
-        let Panels::Int8 { data, scales } = matrix.panels else { panic!("the form of the file") };
-        assert_eq!(data.len(), 2 * 2 * 8 * 2);
+        let parts = [stored(9, 3, values)];
+        let panels = |form| match Matrix::pack(&parts, form).expect("a matrix").panels {
+            Panels::Int8(panels) => panels,
+            Panels::F32(_) => panic!("the form of the file"),
+        };
+        let Int8Panels { data, scales, begin, .. } = panels(PAIRS);
+        assert_eq!(data.len(), 2 * 8 * 8);
         assert_eq!(data[..4], [0, 1, 3, 4]);
         assert_eq!(data[16..20], [2, 0, 5, 0], "an odd K ends with a zero");
-        assert_eq!(data[32..36], [24, 25, 0, 0]);
+        assert_eq!(data[64..68], [24, 25, 0, 0]);
         assert_eq!(scales[8..], [9., 0., 0., 0., 0., 0., 0., 0.]);
+        assert_eq!(begin, [0; 16]);
+        let Int8Panels { data, begin, .. } = panels(Form { depth: 4, words: 1, offset: 128 });
+        assert_eq!(data[..8], [0, 1, 2, 0, 3, 4, 5, 0]);
+        assert_eq!(begin[..3], [-128 * 3, -128 * 12, -128 * 21]);
     }
 
     #[test]
     fn refusals() {
         let short = stored(2, 3, Values::F32(vec![0.0; 5]));
-        assert!(Matrix::pack(&[short]).is_err_and(|e| e.to_string().contains("[2, 3]")));
+        assert!(Matrix::pack(&[short], PAIRS).is_err_and(|e| e.to_string().contains("[2, 3]")));
         let scales = stored(2, 1, Values::Int8 { data: vec![1, 2], scales: vec![1.0] });
-        assert!(Matrix::pack(&[scales]).is_err());
+        assert!(Matrix::pack(&[scales], PAIRS).is_err());
         let (two, three) = (stored(1, 2, Values::F32(vec![0.0; 2])), stored(1, 3, Values::F32(vec![0.0; 3])));
-        assert!(Matrix::pack(&[two, three]).is_err_and(|e| e.to_string().contains("expected 2 columns, found 3")));
+        assert!(
+            Matrix::pack(&[two, three], PAIRS).is_err_and(|e| e.to_string().contains("expected 2 columns, found 3"))
+        );
         let deep = Values::Int8 { data: vec![1; MOST_INT8_INPUTS + 1], scales: vec![1.0] };
-        assert!(Matrix::pack(&[stored(1, MOST_INT8_INPUTS + 1, deep)]).is_err());
+        assert!(Matrix::pack(&[stored(1, MOST_INT8_INPUTS + 1, deep)], PAIRS).is_err());
     }
 }

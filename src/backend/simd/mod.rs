@@ -9,6 +9,7 @@
 //! bits on every target, because only the `f32` product uses fused operations.
 
 mod attention;
+mod attention_exact;
 mod gemm;
 mod gemm_f32;
 mod gemm_int8;
@@ -23,14 +24,16 @@ pub mod reference;
 use std::ops::Range;
 use std::sync::Arc;
 
+use self::attention::{Attention, Part};
+use self::attention_exact::{ExactAttention, MOST_WIDTH};
 use self::gemm::Out;
 use self::gemm_f32::{F32Tiles, GemmF32};
 use self::gemm_int8::{GemmInt8, Int8Tiles};
 use self::lanes::Target;
-use self::matrix::Panels;
+use self::matrix::{Int8Panels, Panels};
 pub use self::matrix::{Matrix, Table, Vector};
 use self::pool::{Buffer, Shelf};
-use self::quantize::{Quantize, padded_columns};
+use self::quantize::{Quantize, strips_len};
 use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -38,7 +41,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct SimdBackend {
     target: Target,
     floats: Arc<Shelf<f32>>,
-    shorts: Arc<Shelf<i16>>,
+    words: Arc<Shelf<u32>>,
 }
 
 /// Activations `[rows, columns]`. The memory goes back to the engine with the last clone.
@@ -47,12 +50,19 @@ pub struct Tensor {
     rows: usize,
     columns: usize,
     buffer: Buffer<f32>,
+    /// Made by an int8 product: attention goes on in integers.
+    exact: bool,
 }
 
 impl SimdBackend {
     /// The fastest kernels of this machine.
     pub fn new() -> Self {
-        Self { target: Target::detect(), floats: Shelf::new(), shorts: Shelf::new() }
+        Self { target: Target::detect(), floats: Shelf::new(), words: Shelf::new() }
+    }
+
+    /// One engine for each kind of kernels that this machine can run, the best guess first, plain Rust last.
+    pub fn all() -> Vec<Self> {
+        Target::all().into_iter().map(|target| Self { target, ..Self::new() }).collect()
     }
 
     /// Plain Rust kernels: the judge of the others, and the way to see what a vector unit is worth.
@@ -60,18 +70,18 @@ impl SimdBackend {
         Self { target: Target::Scalar, ..Self::new() }
     }
 
-    /// The vector unit in use: `avx2`, `simd128` or `scalar`.
+    /// The vector unit in use: `avx512-vnni`, `avx2`, `simd128`, `relaxed-simd`, `relaxed-simd-dot` or `scalar`.
     pub fn target(&self) -> &'static str {
         self.target.name()
     }
 
     /// The bytes of all activation buffers. They are reused: this grows up to the largest batch and never falls.
     pub fn allocated(&self) -> usize {
-        self.floats.allocated() + self.shorts.allocated()
+        self.floats.allocated() + self.words.allocated()
     }
 
     fn tensor(&self, rows: usize, columns: usize) -> Tensor {
-        Tensor { rows, columns, buffer: self.floats.take(rows * columns) }
+        Tensor { rows, columns, buffer: self.floats.take(rows * columns), exact: false }
     }
 }
 
@@ -100,7 +110,7 @@ impl Backend for SimdBackend {
     }
 
     fn matrix(&self, parts: &[Stored]) -> Result<Matrix> {
-        Matrix::pack(parts)
+        Matrix::pack(parts, self.target.int8_form().0)
     }
 
     fn vector(&self, parts: &[Stored]) -> Result<Vector> {
@@ -133,6 +143,7 @@ impl Backend for SimdBackend {
         }
         let mut result = self.tensor(x.rows, weight.outputs);
         let bias = linear.bias.as_ref().map(|bias| bias.values.as_slice());
+        result.exact = matches!(weight.panels, Panels::Int8(_));
         let (values, stride) = (result.buffer.values_mut(), weight.outputs);
         let out = Out { values, stride, rows: x.rows, columns: weight.outputs, bias, act };
         match &weight.panels {
@@ -140,7 +151,7 @@ impl Backend for SimdBackend {
                 let tiles = F32Tiles::<true> { rows: x.buffer.values(), stride: x.columns, inputs: x.columns, panels };
                 self.target.run(GemmF32 { tiles, out });
             }
-            Panels::Int8 { data, scales } => self.linear_int8(x, data, scales, out),
+            Panels::Int8(panels) => self.linear_int8(x, panels, out),
         }
         Ok(result)
     }
@@ -185,12 +196,17 @@ impl Backend for SimdBackend {
         if lengths.rows() != shape.rows {
             return refuse(format!("attention: expected {} rows, found {}", lengths.rows(), shape.rows));
         }
-        let longest = lengths.ranges().map(|rows| rows.len()).max().unwrap_or(0);
-        let mut scratch = self.floats.take(attention::scratch_len(longest, hidden / heads));
         let mut out = self.tensor(shape.rows, hidden);
-        let (scratch, to) = (scratch.values_mut(), out.buffer.values_mut());
-        let [query, key, value] = parts(qkv, hidden);
-        self.target.run(attention::Attention { query, key, value, hidden, heads, lengths, scratch, out: to });
+        let exact = hidden / heads <= MOST_WIDTH
+            && match qkv {
+                Qkv::Joined(x) => x.exact,
+                Qkv::Apart { query_key, value } => query_key.exact && value.exact,
+            };
+        if exact {
+            self.attention_exact(parts(qkv, hidden), heads, lengths, &mut out);
+        } else {
+            self.attention_f32(parts(qkv, hidden), heads, lengths, &mut out);
+        }
         Ok(out)
     }
 
@@ -256,26 +272,41 @@ impl Backend for SimdBackend {
 }
 
 impl SimdBackend {
-    fn linear_int8(&self, x: &Tensor, panels: &[i8], scales: &[f32], out: Out<'_>) {
-        let inputs = padded_columns(x.columns);
-        let mut quantized = self.shorts.take(x.rows * inputs);
+    fn attention_f32(&self, [query, key, value]: [Part<'_>; 3], heads: usize, lengths: &Lengths, out: &mut Tensor) {
+        let (longest, hidden) = (lengths.longest(), out.columns);
+        let mut scratch = self.floats.take(attention::scratch_len(longest, hidden / heads));
+        let (scratch, out) = (scratch.values_mut(), out.buffer.values_mut());
+        self.target.run(Attention { query, key, value, hidden, heads, lengths, scratch, out });
+    }
+
+    fn attention_exact(&self, [query, key, value]: [Part<'_>; 3], heads: usize, lengths: &Lengths, out: &mut Tensor) {
+        let (longest, hidden) = (lengths.longest(), out.columns);
+        let mut words = self.words.take(attention_exact::words_len(longest, hidden / heads));
+        let mut scores = self.floats.take(attention_exact::scores_len(longest));
+        let (words, scores, out) = (words.values_mut(), scores.values_mut(), out.buffer.values_mut());
+        self.target.run(ExactAttention { query, key, value, hidden, heads, lengths, words, scores, out });
+    }
+
+    fn linear_int8(&self, x: &Tensor, panels: &Int8Panels, out: Out<'_>) {
+        let (form, strip) = self.target.int8_form();
+        let mut strips = self.words.take(strips_len(form, strip, x.rows, x.columns));
         let mut row_scales = self.floats.take(x.rows);
         self.target.run(Quantize {
             x: x.buffer.values(),
             columns: x.columns,
-            quantized: quantized.values_mut(),
+            strips: strips.values_mut(),
             scales: row_scales.values_mut(),
         });
-        let (rows, row_scales) = (quantized.values(), row_scales.values());
-        self.target.run(GemmInt8 { tiles: Int8Tiles { rows, row_scales, inputs, panels, scales }, out });
+        let (strips, row_scales) = (strips.values(), row_scales.values());
+        self.target.run(GemmInt8 { tiles: Int8Tiles { strips, row_scales, inputs: x.columns, panels }, out });
     }
 }
 
 /// Query, key and value with `hidden` columns each; shapes have been checked.
-fn parts(qkv: Qkv<'_, Tensor>, hidden: usize) -> [attention::Part<'_>; 3] {
-    fn part(x: &Tensor, column: usize) -> attention::Part<'_> {
+fn parts(qkv: Qkv<'_, Tensor>, hidden: usize) -> [Part<'_>; 3] {
+    fn part(x: &Tensor, column: usize) -> Part<'_> {
         // Without rows there is nothing to begin at.
-        attention::Part { values: x.buffer.values().get(column..).unwrap_or_default(), stride: x.columns }
+        Part { values: x.buffer.values().get(column..).unwrap_or_default(), stride: x.columns }
     }
     match qkv {
         Qkv::Joined(x) => [0, hidden, 2 * hidden].map(|column| part(x, column)),

@@ -1,35 +1,48 @@
-//! x86-64 with AVX2 and FMA.
+//! x86-64 with AVX2 and FMA, and with `VNNI` the dot products of AVX-512 VNNI on vectors of 256 bits.
+//!
+//! A dot product of AVX-512 VNNI multiplies four unsigned with four signed bytes and adds them to an `i32` in one
+//! instruction, where AVX2 takes two of widening, multiplying and adding for two: the inputs are stored with 128 added.
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Lanes, WIDTH};
+use super::{Form, Kernel, Lanes, PAIRS, WIDTH};
 
-/// The proof that AVX2 and FMA are there: [`Avx2::detect`] is the only source of a value.
+/// The proof that the features are there: [`Avx2::detect`] is the only source of a value.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2<const VNNI: bool>(());
 
-impl Avx2 {
+impl<const VNNI: bool> Avx2<VNNI> {
     pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let vnni = is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vl");
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        (avx2 && (vnni || !VNNI)).then_some(Self(()))
     }
 }
 
 /// Safety of every block below: a value of `Avx2` proves that the features were detected; pointers come from array
-/// references of the size that is read or written, and the unaligned forms are used.
-impl Lanes for Avx2 {
+/// references of the size that is read or written, or the caller vouches for them, and the unaligned forms are used.
+impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type Floats = __m256;
     type Ints = __m256i;
     type Pairs = __m256i;
+    type Weights = __m256i;
+    type Inputs = __m256i;
     const WIDE: bool = true;
+    const FORM: Form = if VNNI { Form { depth: 4, words: 1, offset: 128 } } else { PAIRS };
 
     fn call(self, kernel: impl Kernel) {
         #[inline(never)]
         #[target_feature(enable = "avx2,fma")]
-        fn compiled(lanes: Avx2, kernel: impl Kernel) {
+        fn avx2(lanes: impl Lanes, kernel: impl Kernel) {
+            kernel.run(lanes);
+        }
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma,avx512vl,avx512vnni")]
+        fn vnni(lanes: impl Lanes, kernel: impl Kernel) {
             kernel.run(lanes);
         }
         // Safety: see the impl.
-        unsafe { compiled(self, kernel) }
+        unsafe { if VNNI { vnni(self, kernel) } else { avx2(self, kernel) } }
     }
 
     #[inline(always)]
@@ -91,14 +104,15 @@ impl Lanes for Avx2 {
         }
     }
     #[inline(always)]
-    fn low_halves(self, x: __m256, to: &mut [i16; WIDTH]) {
+    fn join(self, n: __m256, m: __m256) -> [u32; WIDTH] {
+        let mut to = [0; WIDTH];
         // Safety: see the impl.
         unsafe {
-            let bits = _mm256_castps_si256(x);
-            let signed = _mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(bits));
-            let halves = _mm_packs_epi32(_mm256_castsi256_si128(signed), _mm256_extracti128_si256::<1>(signed));
-            _mm_storeu_si128(to.as_mut_ptr().cast(), halves);
+            let high = _mm256_slli_epi32::<16>(_mm256_castps_si256(m));
+            let words = _mm256_blend_epi16::<0b1010_1010>(_mm256_castps_si256(n), high);
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), words);
         }
+        to
     }
     #[inline(always)]
     fn sum(self, x: __m256) -> f32 {
@@ -120,28 +134,83 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn int_zero(self) -> __m256i {
+    fn load_ints(self, from: &[i32; WIDTH]) -> __m256i {
         // Safety: see the impl.
-        unsafe { _mm256_setzero_si256() }
-    }
-    #[inline(always)]
-    fn load_pairs(self, from: &[i8; 2 * WIDTH]) -> __m256i {
-        // Safety: see the impl.
-        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.as_ptr().cast())) }
-    }
-    #[inline(always)]
-    fn splat_pair(self, from: &[i16; 2]) -> __m256i {
-        // Safety: see the impl.
-        unsafe { _mm256_set1_epi32(from.as_ptr().cast::<i32>().read_unaligned()) }
-    }
-    #[inline(always)]
-    fn dot(self, sum: __m256i, x: __m256i, y: __m256i) -> __m256i {
-        // Safety: see the impl.
-        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(x, y)) }
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
     }
     #[inline(always)]
     fn to_floats(self, x: __m256i) -> __m256 {
         // Safety: see the impl.
         unsafe { _mm256_cvtepi32_ps(x) }
+    }
+    #[inline(always)]
+    fn load_pairs(self, from: &[u32; WIDTH]) -> __m256i {
+        // Safety: see the impl.
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn splat_pair(self, from: &u32) -> __m256i {
+        // Safety: see the impl.
+        unsafe { _mm256_set1_epi32(from.cast_signed()) }
+    }
+    #[inline(always)]
+    fn dot_pairs(self, sum: __m256i, x: __m256i, y: __m256i) -> __m256i {
+        // Safety: see the impl.
+        unsafe { if VNNI { _mm256_dpwssd_epi32(sum, x, y) } else { _mm256_add_epi32(sum, _mm256_madd_epi16(x, y)) } }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(self, x: __m256, to: *mut u32, stride: usize) {
+        // Safety: see the impl.
+        unsafe {
+            let halves = halves(x);
+            *to = _mm_extract_epi32::<0>(halves).cast_unsigned();
+            *to.add(stride) = _mm_extract_epi32::<1>(halves).cast_unsigned();
+            *to.add(2 * stride) = _mm_extract_epi32::<2>(halves).cast_unsigned();
+            *to.add(3 * stride) = _mm_extract_epi32::<3>(halves).cast_unsigned();
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_weights(self, from: *const i8) -> __m256i {
+        // Safety: see the impl.
+        unsafe {
+            if VNNI { _mm256_loadu_si256(from.cast()) } else { _mm256_cvtepi8_epi16(_mm_loadu_si128(from.cast())) }
+        }
+    }
+    #[inline(always)]
+    unsafe fn splat_inputs(self, from: *const u32) -> __m256i {
+        // Safety: see the impl.
+        unsafe { _mm256_set1_epi32((*from).cast_signed()) }
+    }
+    #[inline(always)]
+    fn dot(self, sum: __m256i, x: __m256i, y: __m256i) -> __m256i {
+        // Safety: see the impl.
+        unsafe { if VNNI { _mm256_dpbusd_epi32(sum, x, y) } else { self.dot_pairs(sum, x, y) } }
+    }
+    #[inline(always)]
+    unsafe fn store_inputs(self, x: __m256, to: *mut u32, stride: usize) {
+        // Safety: see the impl.
+        unsafe {
+            if !VNNI {
+                return self.store_pairs(x, to, stride);
+            }
+            let bytes = _mm_packs_epi16(halves(x), _mm_setzero_si128());
+            let words = _mm_xor_si128(bytes, _mm_set1_epi8(-128)); // as unsigned, 128 added
+            *to = _mm_extract_epi32::<0>(words).cast_unsigned();
+            *to.add(stride) = _mm_extract_epi32::<1>(words).cast_unsigned();
+        }
+    }
+}
+
+/// `n` as `i16` for lanes that hold `n + MAGIC`.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn halves(x: __m256) -> __m128i {
+    // Safety: as the caller says.
+    unsafe {
+        let signed = _mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(_mm256_castps_si256(x)));
+        _mm_packs_epi32(_mm256_castsi256_si128(signed), _mm256_extracti128_si256::<1>(signed))
     }
 }

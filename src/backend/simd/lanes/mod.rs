@@ -22,6 +22,21 @@ pub(crate) const WIDTH: usize = 8;
 /// `1.5 · 2^23`: adding it to `|x| < 2^22` rounds `x` to the nearest even integer, which then stands in the low bits.
 pub(crate) const MAGIC: f32 = 12_582_912.0;
 
+/// How an int8 product takes its operands on a target. A step multiplies `depth` inputs of a row with the weights of eight
+/// outputs; the inputs of a row for one step are `words` words of four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// Inputs of a step.
+    pub(crate) depth: usize,
+    /// Words that hold them.
+    pub(crate) words: usize,
+    /// What is added to each input, for targets that multiply unsigned inputs; the sums begin with what that takes away.
+    pub(crate) offset: i32,
+}
+
+/// Pairs of `i16`: what every target can multiply and add exactly.
+pub(crate) const PAIRS: Form = Form { depth: 2, words: 1, offset: 0 };
+
 /// Eight-lane arithmetic of one target. A value of an implementing type is the proof that the target is there.
 pub(crate) trait Lanes: Copy {
     /// Eight `f32`.
@@ -30,8 +45,16 @@ pub(crate) trait Lanes: Copy {
     type Ints: Copy;
     /// Sixteen `i16`, as eight pairs.
     type Pairs: Copy;
+    /// The int8 weights of eight outputs for one step.
+    type Weights: Copy;
+    /// The inputs of one row for one step, in all eight places.
+    type Inputs: Copy;
     /// True where sixteen registers of eight lanes exist, so that register tiles span two panels.
     const WIDE: bool;
+    /// Rows of the largest register tile, and of a strip of quantised rows.
+    const ROWS: usize = if Self::WIDE { 6 } else { 4 };
+    /// Of int8 products.
+    const FORM: Form;
 
     /// Runs a kernel as a function of its own, compiled for the target. Small functions are what optimising compilers of
     /// WebAssembly keep in registers.
@@ -54,21 +77,43 @@ pub(crate) trait Lanes: Copy {
     fn abs(self, x: Self::Floats) -> Self::Floats;
     /// `2^n` for lanes that hold `n + MAGIC`, `n` in -126..=127.
     fn power_of_two(self, x: Self::Floats) -> Self::Floats;
-    /// `n` for lanes that hold `n + MAGIC`.
-    fn low_halves(self, x: Self::Floats, to: &mut [i16; WIDTH]);
+    /// The words of `n` and `m`, for lanes that hold `n + MAGIC` and `m + MAGIC`, as pairs of `i16`.
+    fn join(self, n: Self::Floats, m: Self::Floats) -> [u32; WIDTH];
     /// The sum of the lanes: `i` with `i + 4`, then with `i + 2`, then with `i + 1`.
     fn sum(self, x: Self::Floats) -> f32;
     /// The largest lane.
     fn peak(self, x: Self::Floats) -> f32;
 
-    fn int_zero(self) -> Self::Ints;
-    /// Eight pairs of weights, widened.
-    fn load_pairs(self, from: &[i8; 2 * WIDTH]) -> Self::Pairs;
-    /// One pair of activations in all eight places.
-    fn splat_pair(self, from: &[i16; 2]) -> Self::Pairs;
-    /// `sum + x₀y₀ + x₁y₁` in each of the eight places, wrapping.
-    fn dot(self, sum: Self::Ints, x: Self::Pairs, y: Self::Pairs) -> Self::Ints;
+    fn load_ints(self, from: &[i32; WIDTH]) -> Self::Ints;
     fn to_floats(self, x: Self::Ints) -> Self::Floats;
+    fn load_pairs(self, from: &[u32; WIDTH]) -> Self::Pairs;
+    /// The pair of `i16` in a word, in all eight places.
+    fn splat_pair(self, from: &u32) -> Self::Pairs;
+    /// `sum + x₀y₀ + x₁y₁` in each of the eight places, wrapping.
+    fn dot_pairs(self, sum: Self::Ints, x: Self::Pairs, y: Self::Pairs) -> Self::Ints;
+    /// Writes eight inputs, lanes that hold `n + MAGIC`, as four pairs of `i16`, `stride` words apart.
+    ///
+    /// # Safety
+    /// These words must be writable.
+    unsafe fn store_pairs(self, x: Self::Floats, to: *mut u32, stride: usize);
+
+    /// The weights of one step.
+    ///
+    /// # Safety
+    /// Eight times [`Form::depth`] bytes must be readable.
+    unsafe fn load_weights(self, from: *const i8) -> Self::Weights;
+    /// The inputs of one step.
+    ///
+    /// # Safety
+    /// [`Form::words`] words must be readable.
+    unsafe fn splat_inputs(self, from: *const u32) -> Self::Inputs;
+    /// The sum and all products of one step, wrapping.
+    fn dot(self, sum: Self::Ints, x: Self::Inputs, y: Self::Weights) -> Self::Ints;
+    /// Writes eight inputs, lanes that hold `n + MAGIC` with `n` in -127..=127: `8 / depth` steps, `stride` words apart.
+    ///
+    /// # Safety
+    /// The words of all these steps must be writable.
+    unsafe fn store_inputs(self, x: Self::Floats, to: *mut u32, stride: usize);
 }
 
 /// Work that can be done with any [`Lanes`]. `run` must be `#[inline(always)]`.
@@ -76,30 +121,45 @@ pub(crate) trait Kernel {
     fn run<L: Lanes>(self, lanes: L);
 }
 
-/// The vector unit that was found.
+/// A vector unit, and the form in which it takes int8 products.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     /// Plain Rust.
     Scalar,
     /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
-    Avx2(avx2::Avx2),
+    Avx2(avx2::Avx2<false>),
+    /// The same with the dot products of AVX-512 VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Vnni(avx2::Avx2<true>),
     /// WebAssembly with simd128.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-    Simd128(simd128::Simd128),
+    Simd128(simd128::Simd128<false>),
+    /// The same with the dot products of relaxed-simd.
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    Dot(simd128::Simd128<true>),
 }
 
 impl Target {
-    /// The fastest target of this machine.
-    pub(crate) fn detect() -> Self {
+    /// What this machine can run, the best guess first. Int8 products have the same bits on all.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
-        if let Some(lanes) = avx2::Avx2::detect() {
-            return Self::Avx2(lanes);
+        {
+            all.extend(avx2::Avx2::<true>::detect().map(Self::Vnni));
+            all.extend(avx2::Avx2::<false>::detect().map(Self::Avx2));
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        return Self::Simd128(simd128::Simd128);
-        #[allow(unreachable_code, reason = "with simd128 compiled in there is no other choice")]
-        Self::Scalar
+        all.push(Self::Simd128(simd128::Simd128));
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+        all.push(Self::Dot(simd128::Simd128));
+        all.push(Self::Scalar);
+        all
+    }
+
+    /// The best guess at the fastest target of this machine.
+    pub(crate) fn detect() -> Self {
+        Self::all()[0]
     }
 
     /// Runs a kernel compiled for this target.
@@ -108,19 +168,47 @@ impl Target {
             Self::Scalar => Scalar.call(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(lanes) => lanes.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni(lanes) => lanes.call(kernel),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128(lanes) => lanes.call(kernel),
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::Dot(lanes) => lanes.call(kernel),
         }
     }
 
-    /// The name of the target in reports: `scalar`, `avx2`, `simd128`.
+    /// The name of the target in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni(_) => "avx512-vnni",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Simd128(_) if cfg!(target_feature = "relaxed-simd") => "relaxed-simd",
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128(_) => "simd128",
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::Dot(_) => "relaxed-simd-dot",
+        }
+    }
+
+    /// How it takes the operands of int8 products, and the rows of its strips.
+    pub(crate) fn int8_form(self) -> (Form, usize) {
+        fn of<L: Lanes>(_: L) -> (Form, usize) {
+            (L::FORM, L::ROWS)
+        }
+        match self {
+            Self::Scalar => of(Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(lanes) => of(lanes),
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni(lanes) => of(lanes),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Simd128(lanes) => of(lanes),
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Self::Dot(lanes) => of(lanes),
         }
     }
 }
