@@ -232,6 +232,10 @@ struct PairTiles<'a> {
 }
 
 impl Tiles for PairTiles<'_> {
+    fn most_rows<L: Lanes>() -> usize {
+        L::ROWS
+    }
+
     #[inline(always)]
     unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
         self,

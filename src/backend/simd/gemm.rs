@@ -15,6 +15,9 @@ const BLOCK: usize = 48;
 
 /// The sums of one register tile.
 pub(crate) trait Tiles: Copy {
+    /// Rows of the largest tile: four or six.
+    fn most_rows<L: Lanes>() -> usize;
+
     /// The products of rows `row..row + R` with the outputs of panels `panel..panel + P`.
     ///
     /// # Safety
@@ -45,7 +48,7 @@ impl Out<'_> {
     /// # Safety
     /// `tiles` must cover `rows` rows and `columns` rounded up to whole panels.
     #[inline(always)]
-    pub(crate) unsafe fn fill<L: Lanes>(mut self, lanes: L, tiles: impl Tiles) {
+    pub(crate) unsafe fn fill<L: Lanes, T: Tiles>(mut self, lanes: L, tiles: T) {
         let panels = self.columns.div_ceil(WIDTH);
         assert!(
             self.rows == 0 || self.values.len() >= (self.rows - 1) * self.stride + self.columns,
@@ -58,11 +61,11 @@ impl Out<'_> {
             // Safety: rows stay below `rows`, panels below `panels`, which the caller vouches for.
             unsafe {
                 while L::WIDE && panel + 2 <= panels {
-                    self.column_of_tiles::<L, 2>(lanes, tiles, rows.clone(), panel);
+                    self.column_of_tiles::<L, T, 2>(lanes, tiles, rows.clone(), panel);
                     panel += 2;
                 }
                 while panel < panels {
-                    self.column_of_tiles::<L, 1>(lanes, tiles, rows.clone(), panel);
+                    self.column_of_tiles::<L, T, 1>(lanes, tiles, rows.clone(), panel);
                     panel += 1;
                 }
             }
@@ -72,31 +75,20 @@ impl Out<'_> {
     /// # Safety
     /// As [`Tiles::sums`].
     #[inline(always)]
-    unsafe fn column_of_tiles<L: Lanes, const P: usize>(
+    unsafe fn column_of_tiles<L: Lanes, T: Tiles, const P: usize>(
         &mut self,
         lanes: L,
-        tiles: impl Tiles,
+        tiles: T,
         rows: Range<usize>,
         panel: usize,
     ) {
         let (mut row, end) = (rows.start, rows.end);
-        if L::WIDE {
-            while row + 6 <= end {
-                lanes.call(Tile::<_, 6, P> { tiles, out: &mut *self, row, panel });
-                row += 6;
-            }
+        if T::most_rows::<L>() >= 6 {
+            row = self.tiles::<L, 6, P>(lanes, tiles, row..end, panel);
         }
-        while row + 4 <= end {
-            lanes.call(Tile::<_, 4, P> { tiles, out: &mut *self, row, panel });
-            row += 4;
-        }
-        while row + 2 <= end {
-            lanes.call(Tile::<_, 2, P> { tiles, out: &mut *self, row, panel });
-            row += 2;
-        }
-        if row < end {
-            lanes.call(Tile::<_, 1, P> { tiles, out: &mut *self, row, panel });
-        }
+        row = self.tiles::<L, 4, P>(lanes, tiles, row..end, panel);
+        row = self.tiles::<L, 2, P>(lanes, tiles, row..end, panel);
+        self.tiles::<L, 1, P>(lanes, tiles, row..end, panel);
         let columns = panel * WIDTH..self.columns.min((panel + P) * WIDTH);
         if self.act != Activation::None {
             lanes.call(Activate { out: &mut *self, rows, columns });
@@ -104,39 +96,62 @@ impl Out<'_> {
     }
 }
 
-/// One register tile with its bias: a function of its own, so that its loop has the registers for itself.
-struct Tile<'t, 'a, T, const R: usize, const P: usize> {
+impl Out<'_> {
+    /// As many whole tiles as these rows hold; returns the first row that is left.
+    #[inline(always)]
+    fn tiles<L: Lanes, const R: usize, const P: usize>(
+        &mut self,
+        lanes: L,
+        tiles: impl Tiles,
+        rows: Range<usize>,
+        panel: usize,
+    ) -> usize {
+        let end = rows.end - rows.len() % R;
+        if rows.start < end {
+            lanes.call(Column::<_, R, P> { tiles, out: &mut *self, rows: rows.start..end, panel });
+        }
+        end
+    }
+}
+
+/// Register tiles below each other, with their bias: a function of its own, so that its loop has the registers for itself.
+struct Column<'t, 'a, T, const R: usize, const P: usize> {
     tiles: T,
     out: &'t mut Out<'a>,
-    /// Rows from here on, and panels: inside the operands and the result, as [`Out::fill`] keeps them.
-    row: usize,
+    /// Multiples of `R`, and panels: inside the operands and the result, as [`Out::fill`] keeps them.
+    rows: Range<usize>,
     panel: usize,
 }
 
-impl<T: Tiles, const R: usize, const P: usize> Kernel for Tile<'_, '_, T, R, P> {
+impl<T: Tiles, const R: usize, const P: usize> Kernel for Column<'_, '_, T, R, P> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { tiles, out, row, panel } = self;
-        // Safety: see `row`.
-        let sums = unsafe { tiles.sums::<L, R, P>(lanes, row, panel) };
-        for p in 0..P {
-            let column = (panel + p) * WIDTH;
+        let Self { tiles, out, rows, panel } = self;
+        let (column, stride) = (panel * WIDTH, out.stride);
+        let bias: [L::Floats; P] = std::array::from_fn(|p| match out.bias {
             // Safety: `fill` has checked the length.
-            let bias = out.bias.map(|bias| unsafe { &*bias.as_ptr().add(column).cast() });
-            let width = WIDTH.min(out.columns - column);
+            Some(bias) => lanes.load(unsafe { &*bias.as_ptr().add(column + p * WIDTH).cast() }),
+            None => lanes.splat(0.0),
+        });
+        let whole = column + P * WIDTH <= out.columns;
+        let mut row = rows.start;
+        while row < rows.end {
+            // Safety: see `rows`.
+            let sums = unsafe { tiles.sums::<L, R, P>(lanes, row, panel) };
             for (r, sums) in sums.iter().enumerate() {
-                let sum = match bias {
-                    Some(bias) => lanes.add(sums[p], lanes.load(bias)),
-                    None => sums[p],
-                };
-                let at = (row + r) * out.stride + column;
-                if width == WIDTH {
-                    // Safety: `fill` has checked the length.
-                    lanes.store(sum, unsafe { &mut *out.values.as_mut_ptr().add(at).cast() });
-                } else {
-                    store_some(lanes, sum, &mut out.values[at..at + width]);
+                let at = (row + r) * stride + column;
+                for p in 0..P {
+                    let (sum, at) = (lanes.add(sums[p], bias[p]), at + p * WIDTH);
+                    if whole {
+                        // Safety: `fill` has checked the length.
+                        lanes.store(sum, unsafe { &mut *out.values.as_mut_ptr().add(at).cast() });
+                    } else {
+                        let width = WIDTH.min(out.columns - column - p * WIDTH);
+                        store_some(lanes, sum, &mut out.values[at..at + width]);
+                    }
                 }
             }
+            row += R;
         }
     }
 }

@@ -18,6 +18,10 @@ pub(crate) struct F32Tiles<'a, const FUSED: bool> {
 }
 
 impl<const FUSED: bool> Tiles for F32Tiles<'_, FUSED> {
+    fn most_rows<L: Lanes>() -> usize {
+        L::F32_ROWS
+    }
+
     #[inline(always)]
     unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
         self,

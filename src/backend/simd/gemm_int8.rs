@@ -22,6 +22,10 @@ pub(crate) struct Int8Tiles<'a> {
 }
 
 impl Tiles for Int8Tiles<'_> {
+    fn most_rows<L: Lanes>() -> usize {
+        L::ROWS
+    }
+
     #[inline(always)]
     unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
         self,

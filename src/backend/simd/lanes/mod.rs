@@ -51,8 +51,10 @@ pub(crate) trait Lanes: Copy {
     type Inputs: Copy;
     /// True where sixteen registers of eight lanes exist, so that register tiles span two panels.
     const WIDE: bool;
-    /// Rows of the largest register tile, and of a strip of quantised rows.
+    /// Rows of the largest register tile of integers, and of a strip of quantised rows.
     const ROWS: usize = if Self::WIDE { 6 } else { 4 };
+    /// Rows of the largest register tile of `f32`: six where a step needs no register for a product.
+    const F32_ROWS: usize = Self::ROWS;
     /// Of int8 products.
     const FORM: Form;
 

@@ -24,6 +24,7 @@ impl<const DOT: bool> Lanes for Simd128<DOT> {
     /// With `DOT` the inputs above and below zero.
     type Inputs = Two;
     const WIDE: bool = false;
+    const F32_ROWS: usize = if cfg!(target_feature = "relaxed-simd") { 6 } else { Self::ROWS };
     const FORM: Form = if DOT { Form { depth: 4, words: 2, offset: 0 } } else { PAIRS };
 
     #[inline(always)]
