@@ -156,7 +156,9 @@ def onnxruntime_worker(graph, threads, windows, lengths, repeats):
 def torch_worker(folder, threads, lengths, repeats):
     import torch
     from transformers import AutoModelForTokenClassification
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.set_num_threads(int(threads))
     model = AutoModelForTokenClassification.from_pretrained(folder, attn_implementation="sdpa").eval()
 

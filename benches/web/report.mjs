@@ -59,7 +59,7 @@ export function printMemory(rows) {
   return rows;
 }
 
-/** What a page downloads beside the model. */
+/** Prints what a page downloads beside the model, and returns it. */
 export function printSizes(sizes) {
   console.log('\nwhat a page downloads beside the model, in bytes');
   const widths = [72, 0, 11, 11, 11];
@@ -69,4 +69,5 @@ export function printSizes(sizes) {
     for (const { file, raw, gzip, brotli } of files) console.log(pad([`  ${file}`, '', raw, gzip, brotli], widths));
     console.log(pad([`${engine}, ${files.length} files`, '', total('raw'), total('gzip'), total('brotli')], widths));
   }
+  return sizes;
 }

@@ -9,24 +9,24 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, platform } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { longNote } from '../../tests/browser/notes.mjs';
 import { open } from './host.mjs';
 import { largestRenderer } from './memory.mjs';
 import { plot } from './plot.mjs';
 import { models, OUT, wasm } from './prepare.mjs';
 import { printAgreement, printMemory, printSizes, printTable, summarise } from './report.mjs';
 import { downloads } from './sizes.mjs';
+import { noteOf } from './texts.mjs';
 
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: 'encoder,notes,startup,memory,sizes' },
-    models: { type: 'string', default: '4x312,6x384,6x768' },
+    models: { type: 'string' },
     builds: { type: 'string', default: 'simd128' },
   },
 });
 const sections = options.only.split(',');
-const names = options.models.split(',');
+const names = (options.models ?? (options.quick ? '4x312,6x384' : '4x312,6x384,6x768')).split(',');
 
 /** The default model, which notes, startup and memory are about. */
 const DEFAULT = '6x384';
@@ -37,18 +37,16 @@ const SAME_INT8_MODEL = 0.3;
 
 const LENGTHS = options.quick ? [128, 512] : [64, 128, 256, 512];
 const WORDS = options.quick ? [300, 1000] : [300, 1000, 5000];
-const ROUNDS = options.quick ? { most: 10, least: 3, seconds: 4 } : { most: 20, least: 5, seconds: 20 };
-const VISITS = options.quick ? 3 : 7;
+/** Rounds of a cell: at most `most`, fewer when they take longer than `seconds`, never fewer than `least`. */
+const ROUNDS = options.quick ? { most: 10, least: 3, seconds: 3 } : { most: 20, least: 5, seconds: 12 };
+/** Notes in f32 up to so many words. */
+const WORDS_IN_F32 = options.quick ? 0 : 1000;
+const VISITS = options.quick ? 2 : 7;
+const SECONDS_OF_READING = options.quick ? 10 : 60;
 
 const folder = models();
 const builds = wasm(options.builds.split(','));
 const host = await open({ models: folder, wasm: join(OUT, 'wasm') });
-try {
-  await bench();
-} finally {
-  await host.close();
-}
-
 async function bench() {
   const page = await host.newPage('/bench/');
   await page.waitForFunction('globalThis.bench');
@@ -63,12 +61,12 @@ async function bench() {
   if (asked('encoder')) for (const name of names) rows.push(...(await encoders(page, name, graphs[name])));
   if (asked('notes')) rows.push(...(await notes(page, graphs[DEFAULT])));
   await page.close();
-  const ofOnnxruntime = host.requested('/1/onnxruntime-web/');
-  const visits = await visit(graphs[DEFAULT], { 'onnxruntime-web': ofOnnxruntime });
-  rows.push(...visits.rows);
-  if (sections.includes('sizes')) printSizes(visits.sizes);
+  const files = { 'onnxruntime-web': host.requested('/1/onnxruntime-web/') };
+  if (asked('startup') || asked('sizes')) rows.push(...(await visits(graphs[DEFAULT], files)));
+  if (asked('memory') && platform() === 'linux') rows.push(...(await memory(graphs[DEFAULT])));
+  const sizes = asked('sizes') ? printSizes(downloads(files)) : undefined;
   mkdirSync(OUT, { recursive: true });
-  writeFileSync(join(OUT, 'web.json'), `${JSON.stringify({ machine, graphs, rows, sizes: visits.sizes }, null, 1)}\n`);
+  writeFileSync(join(OUT, 'web.json'), `${JSON.stringify({ machine, graphs, rows, sizes }, null, 1)}\n`);
   writeFileSync(join(OUT, 'web.svg'), plot(rows));
   console.log('target/bench/web.json, target/bench/web.svg');
 }
@@ -81,8 +79,8 @@ function vocabularyOf(name) {
 async function chosen(page, name) {
   const graphs = await page.evaluate((plan) => bench.chooseGraphs(plan), { name, vocabulary: vocabularyOf(name) });
   for (const [dtype, { graph, minima }] of Object.entries(graphs)) {
-    const tried = Object.entries(minima).map(([tried, ms]) => `${tried} ${ms.toFixed(1)} ms`).join(', ');
-    console.log(`${name}: the peers' ${dtype} graph is ${graph} (128 tokens: ${tried})`);
+    const tried = Object.entries(minima).map(([tried, times]) => `${tried} ${times.map((ms) => ms.toFixed(0)).join(' and ')} ms`);
+    console.log(`${name}: the peers' ${dtype} graph is ${graph} (128 and 512 tokens: ${tried.join(', ')})`);
   }
   return graphs;
 }
@@ -100,57 +98,62 @@ async function encoders(page, name, graphs) {
 }
 
 async function notes(page, graphs) {
-  const plan = { name: DEFAULT, texts: WORDS.map((words) => longNote(words)), rounds: ROUNDS, graphs };
+  const plan = { name: DEFAULT, texts: WORDS.map(noteOf), rounds: ROUNDS, graphs, wordsInF32: WORDS_IN_F32 };
   const { rows } = await page.evaluate((plan) => bench.notes(plan), plan);
   return printTable(`${DEFAULT}, notes end to end: text in, entities out`, summarise('note', DEFAULT, rows));
 }
 
-/** First entity of a fresh visitor and of one who comes back; what was downloaded; memory. */
-async function visit(graphs, sizes) {
-  const engines = [
-    { engine: 'clinlite', query: `engine=clinlite&model=${DEFAULT}` },
-    { engine: 'transformers.js', query: `engine=transformers&model=${DEFAULT}&graph=${graphs.int8.graph}` },
-  ];
-  const rows = [];
-  const times = engines.map(() => ({ cold: [], warm: [] }));
-  const wanted = sections.includes('startup') ? VISITS : 1;
-  for (let round = 0; round < wanted; round++) {
-    for (const [i, { engine, query }] of engines.entries()) {
-      const first = await host.visitTwice(`/bench/startup.html?${query}`);
-      times[i].cold.push(first.cold);
-      times[i].warm.push(first.warm);
-      sizes[engine] = first.downloads;
+/** The pages that want one entity, by engine. */
+const startPages = (graphs) => [
+  { engine: 'clinlite', path: `/bench/startup.html?engine=clinlite&model=${DEFAULT}` },
+  { engine: 'transformers.js', path: `/bench/startup.html?engine=transformers&model=${DEFAULT}&graph=${graphs.int8.graph}` },
+];
+
+/** First entity of a fresh visitor and of one who comes back. Adds what the fresh one downloads to `files`. */
+async function visits(graphs, files) {
+  const pages = startPages(graphs).map((page) => ({ ...page, cold: [], warm: [] }));
+  for (let round = 0; round < VISITS; round++) {
+    for (const { engine, path, cold, warm } of pages) {
+      const visited = await host.visitTwice(path);
+      cold.push(visited.cold);
+      warm.push(visited.warm);
+      files[engine] = visited.downloads;
     }
   }
-  if (sections.includes('startup')) {
-    const measured = ['cold', 'warm'].flatMap((visit) => engines.map(({ engine }, i) => ({ engine, dtype: 'int8', threads: 1, length: visit, times: times[i][visit] })));
-    rows.push(...printTable(`${DEFAULT}, first entity after the visit began`, summarise('startup', DEFAULT, measured)));
-  }
-  if (sections.includes('memory') && platform() === 'linux') rows.push(...(await memory(engines)));
-  return { rows, sizes: sections.includes('sizes') ? downloads(sizes) : undefined };
+  const measured = (visit) => pages.map((page) => ({ engine: page.engine, dtype: 'int8', threads: 1, length: visit, times: page[visit] }));
+  return printTable(`${DEFAULT}, first entity after the visit began`, summarise('startup', DEFAULT, [...measured('cold'), ...measured('warm')]));
 }
 
 /** Memory of pages after three notes of 1,000 words and after many more, above that of a page without an engine. */
-async function memory(engines) {
-  const many = options.quick ? 20 : 200;
-  const measure = async (query) => {
-    const alone = await open({ models: folder, wasm: join(OUT, 'wasm') });
-    const page = await alone.newPage(`/bench/startup.html?${query}`);
-    await page.waitForFunction('globalThis.firstEntity');
-    const after = async (times) => {
-      await page.evaluate((note, times) => read(note, times), longNote(1000), times);
-      return largestRenderer(alone.browser);
-    };
-    const measured = [await after(3), await after(many)];
-    await alone.close();
-    return measured;
-  };
-  const [empty] = await measure('engine=nothing');
+async function memory(graphs) {
+  const empty = await memoryOf('/bench/startup.html?engine=nothing', 0);
   const rows = [];
-  for (const { engine, query } of engines) {
-    const [few, later] = await measure(query);
-    const above = (memory) => ({ now: memory.now - empty.now, most: memory.most - empty.most });
-    rows.push({ kind: 'memory', engine, model: DEFAULT, dtype: 'int8', threads: 1, bytes: above(few).now, peak_bytes: above(later).most, bytes_later: above(later).now, notes_later: many });
+  for (const { engine, path } of startPages(graphs)) {
+    const { early, late, notes } = await memoryOf(path, SECONDS_OF_READING);
+    const bytes = early.now - empty.early.now;
+    rows.push({ kind: 'memory', engine, model: DEFAULT, dtype: 'int8', threads: 1, bytes, bytes_later: late.now - empty.early.now, notes_later: notes, peak_bytes: late.most - empty.late.most });
   }
   return printMemory(rows);
+}
+
+/** Memory of a page in a browser of its own, after three notes and after reading for some seconds. */
+async function memoryOf(path, seconds) {
+  const alone = await open({ models: folder, wasm: join(OUT, 'wasm') });
+  try {
+    const page = await alone.newPage(path);
+    await page.waitForFunction('globalThis.firstEntity');
+    const reading = (...limits) => page.evaluate((note, limits) => read(note, ...limits), noteOf(1000), limits);
+    await reading(3, 600);
+    const early = await largestRenderer(alone.browser);
+    const notes = await reading(10_000, seconds);
+    return { early, late: await largestRenderer(alone.browser), notes };
+  } finally {
+    await alone.close();
+  }
+}
+
+try {
+  await bench();
+} finally {
+  await host.close();
 }

@@ -12,25 +12,31 @@ function sequence(length, vocabulary) {
   return [2, ...pieces.slice(2), 3];
 }
 
-/** The fastest of onnxruntime's graphs for a form of numbers; `{ attention: 31.2, ... }` are minima in milliseconds. */
-async function chooseGraph({ model, candidates, ids }) {
+/** The lengths at which the peers' graphs are chosen. */
+const TRIALS = [128, 512];
+
+/** The fastest of onnxruntime's graphs for a form of numbers; `{ attention_f32: [31.2, 240.1], ... }` are minima in milliseconds. */
+async function chooseGraph({ model, vocabulary, candidates }) {
   const loaded = [];
   for (const graph of candidates) {
     loaded.push({ graph, ...(await loadOnnxruntime({ threads: 1, graph: `/models/${model}/onnx/${graph}.onnx` })) });
   }
-  const timed = await inTurn(loaded, { least: 8, most: 8, seconds: 0 }, ({ run }) => run(ids));
+  const minima = Object.fromEntries(candidates.map((graph) => [graph, []]));
+  for (const length of TRIALS) {
+    const ids = sequence(length, vocabulary);
+    const timed = await inTurn(loaded, { least: 3, most: 8, seconds: 2 }, ({ run }) => run(ids));
+    for (const { graph, times } of timed) minima[graph].push(Math.min(...times));
+  }
   for (const { dispose } of loaded) await dispose();
-  const minima = Object.fromEntries(timed.map(({ graph, times }) => [graph, Math.min(...times)]));
-  return { graph: candidates.reduce((best, graph) => (minima[graph] < minima[best] ? graph : best)), minima };
+  const product = (graph) => minima[graph].reduce((product, ms) => product * ms);
+  return { graph: candidates.reduce((best, graph) => (product(graph) < product(best) ? graph : best)), minima };
 }
 
-/** The graphs that the peers run, chosen at 128 tokens with one thread: `{ f32: { graph, minima }, int8: ... }`. */
+/** The graphs that the peers run, by one thread's times: `{ f32: { graph, minima }, int8: ... }`. */
 export async function chooseGraphs({ name, vocabulary }) {
-  const ids = sequence(128, vocabulary);
-  const model = `${name}/f32`;
-  const f32 = await chooseGraph({ model, candidates: ['attention_f32', 'multi_head_f32'], ids });
-  const integers = ['attention_int8', 'attention_uint8', 'multi_head_int8', 'multi_head_uint8'];
-  return { f32, int8: await chooseGraph({ model, candidates: integers, ids }) };
+  const choose = (candidates) => chooseGraph({ model: `${name}/f32`, vocabulary, candidates });
+  const f32 = await choose(['attention_f32', 'multi_head_f32']);
+  return { f32, int8: await choose(['attention_int8', 'attention_uint8', 'multi_head_int8', 'multi_head_uint8']) };
 }
 
 /** All engines of one model. */
@@ -83,12 +89,13 @@ export async function encoders({ name, vocabulary, lengths, rounds, graphs, buil
 }
 
 /** Notes of several lengths, text in and entities out. */
-export async function notes({ name, texts, rounds, graphs }) {
+export async function notes({ name, texts, rounds, graphs, wordsInF32 }) {
   const taggers = await loadTaggers({ name, graphs });
   const rows = [];
   for (const note of texts) {
     const words = note.split(/\s+/).filter(Boolean).length;
-    const timed = await inTurn(taggers, rounds, ({ tag }) => tag(note));
+    const asked = taggers.filter(({ dtype }) => dtype === 'int8' || words <= wordsInF32);
+    const timed = await inTurn(asked, rounds, ({ tag }) => tag(note));
     for (const engine of timed) rows.push({ ...row(engine), length: words, covered: engine.covered(note) });
   }
   for (const { dispose } of taggers) await dispose();

@@ -25,7 +25,10 @@ const entities = await tag(NOTE);
 if (!entities.length) throw new Error(`${engine} found nothing`);
 globalThis.firstEntity = performance.now();
 
-/** Reads a note so many times, for the driver to look at the memory. */
-globalThis.read = async (note, times) => {
-  for (let i = 0; i < times; i++) await tag(note);
+/** Reads a note so many times, or as often as so many seconds allow; how often. For the driver to look at the memory. */
+globalThis.read = async (note, most, seconds) => {
+  const end = performance.now() + 1000 * seconds;
+  let times = 0;
+  for (; times < most && performance.now() < end; times++) await tag(note);
+  return times;
 };
