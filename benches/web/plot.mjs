@@ -50,5 +50,5 @@ function bar(row, y, x) {
   const name = `${row.engine}, ${row.dtype}, ${row.threads} thread${row.threads > 1 ? 's' : ''}`;
   return `<text x="${LEFT - 8}" y="${y + 11}" text-anchor="end">${name}</text>
 <rect x="${x(0)}" y="${y + 2}" width="${x(ratio) - x(0)}" height="${ROW - 4}" fill="${colour}" fill-opacity="${opacity}"/>
-<text x="${x(ratio) + 4}" y="${y + 11}">${ratio.toFixed(2)} (${row.median_ms.toFixed(0)} ms)</text>`;
+<text x="${x(ratio) + 4}" y="${y + 11}" paint-order="stroke" stroke="white" stroke-width="3">${ratio.toFixed(2)} (${row.median_ms.toFixed(0)} ms)</text>`;
 }
