@@ -1,15 +1,19 @@
 // Fair timing: all engines in turn, A B C A B C.
 
-/** Lets what an engine has left behind (threads that still wait, garbage) come to rest. */
-const pause = () => new Promise((resolve) => setTimeout(resolve, 5));
+/** Milliseconds between two engines, so that what one leaves behind comes to rest. */
+const REST = 5;
+/** After several threads of onnxruntime-web: they go on spinning, which cost the next engine 30 to 40 % after REST, nothing after this. */
+const REST_AFTER_THREADS = 150;
 
 /**
  * Times every engine once a round after two rounds of warm-up, in which the browser compiles what is hot. There are `rounds.most` rounds, fewer when they would take longer than
  * `rounds.seconds`, but never fewer than `rounds.least`. `work(engine)` is what is timed. Adds `times` to copies of the engines.
  */
 export async function inTurn(engines, rounds, work) {
+  let rest = REST;
   const once = async (engine) => {
-    await pause();
+    await new Promise((resolve) => setTimeout(resolve, rest));
+    rest = engine.threads > 1 ? REST_AFTER_THREADS : REST;
     const start = performance.now();
     await work(engine);
     return performance.now() - start;
