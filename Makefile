@@ -30,8 +30,10 @@ clippy: wasm-target
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items
 
-bench: ## kernels and the whole encoder beside their peers
+bench: ## kernels, training and the encoder beside their peers
 	cargo bench --locked
+	node benches/web/prepare.mjs
+	python3 benches/beside_onnxruntime.py $(BENCH)
 
 wasm-target:
 	@rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown

@@ -4,6 +4,7 @@ WASM_FILE := target/wasm32-unknown-unknown/wasm-release/clinlite.wasm
 BINDGEN   := target/tools/debug/bindgen
 WASM_OPT  := pkg/build/node_modules/.package-lock.json
 BROWSER   := tests/browser/node_modules/.package-lock.json
+PEERS     := benches/web/node_modules/.package-lock.json
 NPM_CI    := npm ci --no-fund --no-audit --loglevel=error --prefix
 
 demo: pkg ## build the page and serve it on localhost
@@ -43,5 +44,14 @@ test-browser: pkg browser-setup ## the page in a real browser
 	cargo test --locked --no-run --test main # with it the binary, as the Rust tests have built it
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
-.PHONY: demo wasm pkg browser-setup test-browser FORCE
+# BENCH="--quick" makes it short; what else it takes stands in benches/web/run.mjs.
+bench-web: pkg browser-setup $(PEERS) ## this runtime, onnxruntime-web and transformers.js in one page
+	node benches/web/run.mjs $(BENCH)
+
+# No scripts: those of the peers fetch what only Node would run.
+$(PEERS): benches/web/package-lock.json
+	$(NPM_CI) benches/web --ignore-scripts
+	touch $@
+
+.PHONY: demo wasm pkg browser-setup test-browser bench-web FORCE
 FORCE:

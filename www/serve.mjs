@@ -47,13 +47,18 @@ const TYPES = {
   '.safetensors': 'application/octet-stream',
 };
 
-/** A server that is not listening yet. `intercept(request, response)` sees every request first and says whether it answered. */
-export function makeServer({ roots = ROOTS, intercept = () => false } = {}) {
+/**
+ * A server that is not listening yet. `intercept(request, response)` sees every request first and says whether it answered;
+ * `headers` are added to those above, or replace them, and `types` to the types of files that it serves.
+ */
+export function makeServer({ roots = ROOTS, intercept = () => false, headers: added = {}, types = {} } = {}) {
+  const known = { ...TYPES, ...types };
+  const answer = (response, status, headers) => response.writeHead(status, { ...HEADERS, ...added, ...headers });
   return createServer(async (request, response) => {
     if (intercept(request, response)) return;
-    const found = request.method === 'GET' || request.method === 'HEAD' ? await locate(roots, request.url) : null;
+    const found = request.method === 'GET' || request.method === 'HEAD' ? await locate(roots, known, request.url) : null;
     if (!found) return answer(response, 404, { 'Content-Type': 'text/plain; charset=utf-8' }).end('not found\n');
-    const headers = { 'Content-Type': TYPES[extname(found.file)], 'Content-Length': found.size, ETag: found.tag };
+    const headers = { 'Content-Type': known[extname(found.file)], 'Content-Length': found.size, ETag: found.tag };
     if (request.headers['if-none-match'] === found.tag) return answer(response, 304, { ETag: found.tag }).end();
     answer(response, 200, headers);
     if (request.method === 'HEAD') return response.end();
@@ -61,18 +66,14 @@ export function makeServer({ roots = ROOTS, intercept = () => false } = {}) {
   });
 }
 
-function answer(response, status, headers) {
-  return response.writeHead(status, { ...HEADERS, ...headers });
-}
-
 /** The file behind an address, or null: unknown types, hidden names and whatever leads out of its root are not there. */
-async function locate(roots, url) {
+async function locate(roots, types, url) {
   try {
     const path = decodeURIComponent(new URL(url, 'http://localhost').pathname).replace(/\/$/, '/index.html');
     const prefix = Object.keys(roots).filter((root) => path.startsWith(root)).sort((a, b) => b.length - a.length)[0];
     const inside = path.slice(prefix.length);
     const hidden = inside.split('/').some((part) => part.startsWith('.') || part === 'node_modules' || part === 'build');
-    if (hidden || inside.includes('\0') || !(extname(inside) in TYPES)) return null;
+    if (hidden || inside.includes('\0') || !(extname(inside) in types)) return null;
     const root = await realpath(roots[prefix]);
     const file = await realpath(join(root, inside));
     const { size, mtimeMs } = await stat(file);

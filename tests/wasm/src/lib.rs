@@ -1,9 +1,10 @@
-//! What `run.mjs` calls: the checks of every backend, and timed work. No import, so that plain `WebAssembly.instantiate`
+//! What `run.mjs` and `benches/web` call: the checks of every backend, and timed work. No import, so that plain `WebAssembly.instantiate`
 //! is enough.
 
 #[allow(dead_code, reason = "a shared file: candle does other things with int8")]
 #[path = "../../backends/checks.rs"]
 mod checks;
+mod forward;
 mod models;
 #[allow(dead_code, reason = "a shared file: run.mjs names the shapes")]
 #[path = "../../../benches/random.rs"]
@@ -80,6 +81,13 @@ pub extern "C" fn name(length: usize) -> *mut u8 {
 pub extern "C" fn model() -> usize {
     let name = REPORT.with_borrow(String::clone);
     write(&models::failures(&name, FILES.take()))
+}
+
+/// Loads the model of the files so far for [`forward::forward`]. Returns the length of the new report, empty if all is well.
+#[unsafe(no_mangle)]
+pub extern "C" fn load() -> usize {
+    let failed = forward::load(FILES.take()).err();
+    write(&Vec::from_iter(failed.map(|error| error.to_string())))
 }
 
 /// Where the report lies.
