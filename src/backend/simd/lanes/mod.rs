@@ -145,18 +145,18 @@ pub(crate) enum Target {
 impl Target {
     /// What this machine can run, the best guess first. Int8 products have the same bits on all.
     pub(crate) fn all() -> Vec<Self> {
-        let mut all = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            all.extend(avx2::Avx2::<true>::detect().map(Self::Vnni));
-            all.extend(avx2::Avx2::<false>::detect().map(Self::Avx2));
-        }
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        all.push(Self::Simd128(simd128::Simd128));
-        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
-        all.push(Self::Dot(simd128::Simd128));
-        all.push(Self::Scalar);
-        all
+        let known = [
+            #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::<true>::detect().map(Self::Vnni),
+            #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::<false>::detect().map(Self::Avx2),
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Some(Self::Simd128(simd128::Simd128)),
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Some(Self::Dot(simd128::Simd128)),
+            Some(Self::Scalar),
+        ];
+        known.into_iter().flatten().collect()
     }
 
     /// The best guess at the fastest target of this machine.
