@@ -75,13 +75,25 @@ fn number(number: &f32) -> *const c_void {
 
 impl Device {
     /// `to[m, n] = left[m, k] · right[k, n]`.
-    pub(super) fn product(&self, to: Target, [m, n, k]: [usize; 3], left: Side, right: Side) -> Result<()> {
+    pub(super) fn product(&self, to: Target, shape: [usize; 3], left: Side, right: Side) -> Result<()> {
+        self.scaled_product(to, 1.0, shape, left, right)
+    }
+
+    /// `to[m, n] = scale · left[m, k] · right[k, n]`.
+    pub(super) fn scaled_product(
+        &self,
+        to: Target,
+        scale: f32,
+        [m, n, k]: [usize; 3],
+        left: Side,
+        right: Side,
+    ) -> Result<()> {
         if m == 0 || n == 0 || k == 0 {
             return Ok(());
         }
         let data = data_type(self.precision());
         let target = if to.f32 { cudaDataType::CUDA_R_32F } else { data };
-        let (one, beta) = (1f32, if to.sum { 1f32 } else { 0f32 });
+        let beta = if to.sum { 1f32 } else { 0f32 };
         // cuBLAS thinks in columns: what lies here row by row is the transpose of what it sees, so the sides change places.
         // Safety: pointers and sizes are those of live buffers.
         let status = unsafe {
@@ -92,7 +104,7 @@ impl Device {
                 n as i32,
                 m as i32,
                 k as i32,
-                number(&one),
+                number(&scale),
                 right.at as *const c_void,
                 data,
                 right.stride as i32,

@@ -20,7 +20,8 @@ fn values<B: Backend>(backend: &B, x: &B::Tensor) -> Vec<f32> {
 }
 
 fn gradients<B: Training>(backend: &B) -> BTreeMap<String, Vec<f32>> {
-    let names = backend.layouts().into_iter().map(|layout| layout.name().to_owned());
+    let learn = backend.layouts().into_iter().filter(|layout| layout.learns);
+    let names = learn.map(|layout| layout.name().to_owned());
     names.map(|name| (name.clone(), backend.read(&name, Quantity::Gradient).expect("a gradient"))).collect()
 }
 
