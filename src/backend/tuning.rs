@@ -62,6 +62,13 @@ pub(super) struct Pair<P> {
     pub(super) dropout: f32,
 }
 
+impl Beside {
+    /// The names of both matrices.
+    pub fn names(&self) -> [&str; 2] {
+        [&self.a, &self.b]
+    }
+}
+
 impl Tuning {
     /// What stands beside the parts of a matrix; `take` makes a weight of the engine.
     ///
