@@ -11,12 +11,18 @@ use super::Stored;
 use super::training::Layout;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Says of a weight, by its name, whether it learns; of a stack by the name of its first part.
+pub type Learns = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Says of a part of a matrix what stands beside it, if anything.
+pub type Companions = Box<dyn Fn(&Stored) -> Option<LowRank> + Send + Sync>;
+
 /// What an engine makes of the weights that models take over.
 pub struct Tuning {
-    /// Whether a weight learns, by its name; of a stack by the name of its first part.
-    pub learns: Box<dyn Fn(&str) -> bool + Send + Sync>,
-    /// What stands beside a part of a matrix, if anything.
-    pub beside: Box<dyn Fn(&Stored) -> Option<LowRank> + Send + Sync>,
+    /// Which weights learn.
+    pub learns: Learns,
+    /// What stands beside them.
+    pub beside: Companions,
 }
 
 impl Default for Tuning {

@@ -38,9 +38,9 @@ impl CudaBackend {
             let x = self.dropout(x.clone(), pair.dropout)?;
             let (rows, k, r) = (x.rows, x.columns, pair.a.layout.rows());
             let inner = Tensor::new(device.activations(rows * r)?, rows, r);
-            let to = Target { at: inner.buffer.at(), stride: r, f32: false, sum: false };
-            device.scaled_product(to, pair.scale, [rows, r, k], side(&x, false), matrix(&pair.a, true))?;
-            let to = Target { at: first(device, z, pair), stride: z.stride, f32: false, sum: true };
+            let to = Target { at: inner.buffer.at(), stride: r, f32: false, sum: false, scale: pair.scale };
+            device.product(to, [rows, r, k], side(&x, false), matrix(&pair.a, true))?;
+            let to = Target { at: first(device, z, pair), stride: z.stride, f32: false, sum: true, scale: 1.0 };
             device.product(to, [rows, pair.rows.len(), r], side(&inner, false), matrix(&pair.b, true))?;
             Ok(Kept { pair: Arc::clone(pair), x, inner })
         };
@@ -62,21 +62,21 @@ impl Kept {
         let (rows, k, r, n) = (self.x.rows, self.x.columns, self.inner.columns, outputs.len());
         let some = |turned| Side { at: first(device, grad, &self.pair), stride: grad.stride, turned };
         if let Some(gradient) = &b.gradient {
-            let to = Target { at: gradient.at(), stride: r, f32: true, sum: true };
+            let to = Target { at: gradient.at(), stride: r, f32: true, sum: true, scale: 1.0 };
             device.product(to, [n, r, rows], some(true), side(&self.inner, false))?;
         }
         let inner = self.inner.like(device)?; // [R, r]
-        let to = Target { at: inner.buffer.at(), stride: r, f32: false, sum: false };
-        device.scaled_product(to, *scale, [rows, r, n], some(false), matrix(b, false))?;
+        let to = Target { at: inner.buffer.at(), stride: r, f32: false, sum: false, scale: *scale };
+        device.product(to, [rows, r, n], some(false), matrix(b, false))?;
         if let Some(gradient) = &a.gradient {
-            let to = Target { at: gradient.at(), stride: k, f32: true, sum: true };
+            let to = Target { at: gradient.at(), stride: k, f32: true, sum: true, scale: 1.0 };
             device.product(to, [r, k, rows], side(&inner, true), side(&self.x, false))?;
         }
         if !wanted {
             return Ok(());
         }
         gradients.write(&self.x, |to, add| {
-            let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add };
+            let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add, scale: 1.0 };
             device.product(to, [rows, k, r], side(&inner, false), matrix(a, false))
         })
     }

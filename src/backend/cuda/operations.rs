@@ -95,7 +95,7 @@ impl CudaBackend {
         let whole = layer.weight.whole_rows();
         let z = Tensor::strided(device.activations(x.rows * stride(n))?, x.rows, n, stride(n));
         let weight = Side { at: layer.weight.at(), stride: k, turned: true };
-        let to = Target { at: z.buffer.at(), stride: z.stride, f32: false, sum: false };
+        let to = Target { at: z.buffer.at(), stride: z.stride, f32: false, sum: false, scale: 1.0 };
         device.product(to, [x.rows, whole, k], side(x, false), weight)?;
         let low_rank = self.add_low_rank(x, &layer.weight, &z)?;
         self.reach(std::iter::once(&layer.weight).chain(&layer.bias));
@@ -103,20 +103,7 @@ impl CudaBackend {
         let y = if recording && act != Activation::None { z.like(device)? } else { z.clone() };
         let bias = layer.bias.as_ref().and_then(|bias| bias.value.as_ref());
         if bias.is_some() || act != Activation::None {
-            let (kernel, v) = width(device, widths!("bias_act"), z.stride);
-            // Enough rows at once to keep the device busy, and enough of them a thread to make reading its bias worth it.
-            let lines = x.rows.div_ceil(8).max(1);
-            let args = [
-                y.arg(),
-                z.arg(),
-                bias.into(),
-                x.rows.into(),
-                n.into(),
-                z.stride.into(),
-                code(act).into(),
-                lines.into(),
-            ];
-            device.launch(kernel, Grid::blocks((z.stride / v * lines).div_ceil(256), 256), &args)?;
+            bias_act(device, &y, &z, bias, act)?;
         }
         if recording {
             let (x, weight, bias, device) =
@@ -127,7 +114,7 @@ impl CudaBackend {
                     add_columns(&device, &grad, None, [Some(gradient), None])?;
                 }
                 if let Some(gradient) = &weight.gradient {
-                    let to = Target { at: gradient.at(), stride: k, f32: true, sum: true };
+                    let to = Target { at: gradient.at(), stride: k, f32: true, sum: true, scale: 1.0 };
                     device.product(to, [whole, k, x.rows], side(&grad, true), side(&x, false))?;
                 }
                 low_rank.iter().try_for_each(|low_rank| low_rank.backward(&device, &grad, below, gradients))?;
@@ -135,7 +122,7 @@ impl CudaBackend {
                     return Ok(());
                 }
                 gradients.write(&x, |to, add| {
-                    let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add };
+                    let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add, scale: 1.0 };
                     let weight = Side { at: weight.at(), stride: k, turned: false };
                     device.product(to, [x.rows, k, whole], side(&grad, false), weight)
                 })
@@ -328,6 +315,24 @@ pub(super) fn put_columns(device: &Device, grad: &Tensor, h: usize, from: usize)
     let args = [slope.arg(), grad.arg(), slope.span().into(), grad.columns.into(), h.into(), from.into()];
     device.launch("put_columns", Grid::over(slope.span()), &args)?;
     Ok(slope)
+}
+
+/// `y = act(z + bias)`.
+fn bias_act(device: &Device, y: &Tensor, z: &Tensor, bias: Option<&Buffer>, act: Activation) -> Result<()> {
+    let (kernel, v) = width(device, widths!("bias_act"), z.stride);
+    // Enough rows at once to keep the device busy, and enough of them a thread to make reading its bias worth it.
+    let lines = z.rows.div_ceil(8).max(1);
+    let args = [
+        y.arg(),
+        z.arg(),
+        bias.into(),
+        z.rows.into(),
+        z.columns.into(),
+        z.stride.into(),
+        code(act).into(),
+        lines.into(),
+    ];
+    device.launch(kernel, Grid::blocks((z.stride / v * lines).div_ceil(256), 256), &args)
 }
 
 /// The gradient of what went into an activation.

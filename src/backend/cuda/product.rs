@@ -26,6 +26,8 @@ pub(super) struct Target {
     pub(super) f32: bool,
     /// Added to what is there.
     pub(super) sum: bool,
+    /// What the product counts.
+    pub(super) scale: f32,
 }
 
 /// Matrices of one shape, one for each head: where each begins, and how far apart its rows are.
@@ -74,20 +76,8 @@ fn number(number: &f32) -> *const c_void {
 }
 
 impl Device {
-    /// `to[m, n] = left[m, k] · right[k, n]`.
-    pub(super) fn product(&self, to: Target, shape: [usize; 3], left: Side, right: Side) -> Result<()> {
-        self.scaled_product(to, 1.0, shape, left, right)
-    }
-
     /// `to[m, n] = scale · left[m, k] · right[k, n]`.
-    pub(super) fn scaled_product(
-        &self,
-        to: Target,
-        scale: f32,
-        [m, n, k]: [usize; 3],
-        left: Side,
-        right: Side,
-    ) -> Result<()> {
+    pub(super) fn product(&self, to: Target, [m, n, k]: [usize; 3], left: Side, right: Side) -> Result<()> {
         if m == 0 || n == 0 || k == 0 {
             return Ok(());
         }
@@ -104,7 +94,7 @@ impl Device {
                 n as i32,
                 m as i32,
                 k as i32,
-                number(&scale),
+                number(&to.scale),
                 right.at as *const c_void,
                 data,
                 right.stride as i32,
