@@ -2,8 +2,7 @@
 //!
 //! The run folder holds `recipe.toml`, `log.jsonl`, an event file for TensorBoard, `checkpoint.safetensors` while it runs,
 //! and `model/` with the best weights so far as a Hugging Face folder, beside which in the end `metrics.json` says how good
-//! they are and `curve.svg` shows how they became so. With LoRA
-//! `adapter/` holds what was learnt as peft stores it.
+//! they are and `curve.svg` shows how they became so. With LoRA `adapter/` holds what was learnt as peft stores it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
