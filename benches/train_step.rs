@@ -1,4 +1,5 @@
-//! One training step of the default model's encoder: `cargo bench --bench train_step`.
+//! One training step of the default model's encoder: `cargo bench --bench train_step`; with `-- lora` of low-rank matrices
+//! (r = 8 beside query and value) and the head alone.
 //!
 //! Eight windows of 128 through six layers of 384 with a head of 13 labels: forward, loss, backward, AdamW. Prints the
 //! median of the steps; `train_step.py` does the same in PyTorch. Both use all cores, so they want a quiet machine; CPU
@@ -13,8 +14,10 @@ use clinlite::backend::adamw::Settings;
 use clinlite::backend::candle::kernels::random::Stream;
 use clinlite::backend::candle::{CandleBackend, host};
 use clinlite::backend::training::Training;
-use clinlite::models::{Batch, Config, TokenClassification};
+use clinlite::models::{Batch, Config, Head, TokenClassification};
 use clinlite::train::loss::token_loss;
+use clinlite::train::recipe::{Lora, Tune};
+use clinlite::train::tune;
 use clinlite::weights::{Names, Weights};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -32,6 +35,9 @@ fn main() -> Result<()> {
     let (config, bytes) = (config(), weights());
     let weights = Weights::from_safetensors(&bytes, Names::Bert)?;
     let backend = CandleBackend::training(1);
+    let lora = std::env::args().any(|argument| argument == "lora");
+    let how = if lora { Tune::Lora(Lora::default()) } else { Tune::default() };
+    backend.tune(tune::tuning(&how, 1, &config, Head::TokenClassification)?);
     let model = TokenClassification::load(&backend, &weights.root(), &config, LABELS)?;
     let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, clip: 1.0, ema: 0.0 };
     backend.restart(false)?;
@@ -56,7 +62,9 @@ fn main() -> Result<()> {
     seconds.sort_by(f64::total_cmp);
     let (median, best) = (seconds[seconds.len() / 2], seconds[0]);
     // Two FLOP a multiply-add, three products a weight, attention with its scores computed twice: 3.5 times.
-    let dense = 6.0 * (LAYERS * (4 * D * D + 2 * D * F) + D * LABELS) as f64;
+    // Frozen layers need two products a weight, and no look at what lies below the first of low-rank matrices.
+    let products = if lora { 4.0 } else { 6.0 };
+    let dense = products * (LAYERS * (4 * D * D + 2 * D * F) + D * LABELS) as f64;
     let flop = rows as f64 * (dense + 3.5 * (LAYERS * 4 * LENGTH * D) as f64);
     for (name, seconds) in [("median", median), ("fastest", best)] {
         let (speed, gflops) = (rows as f64 / seconds, flop / seconds / 1e9);
@@ -65,7 +73,16 @@ fn main() -> Result<()> {
     if let Some(cpu) = cpu {
         println!("{:.0} tokens per CPU second", rows as f64 * STEPS as f64 / cpu);
     }
+    let (learn, all) = tune::share(&backend);
+    println!("{learn} of {all} weights learn; {} MiB at most", peak_memory().unwrap_or(0));
     Ok(())
+}
+
+/// What Linux says that this process had at most, in MiB.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib / 1024)
 }
 
 /// What Linux says that this process has used, all threads.

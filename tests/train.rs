@@ -5,6 +5,7 @@ mod distil;
 mod logs;
 mod series;
 mod tasks;
+mod tune;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -25,6 +25,8 @@ mod tape;
 #[cfg(feature = "candle")]
 pub mod training;
 #[cfg(feature = "candle")]
+pub mod tuning;
+#[cfg(feature = "candle")]
 mod watched;
 
 /// The operations of a BERT-family encoder, and the forms in which an engine likes its weights.

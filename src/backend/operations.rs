@@ -1,6 +1,8 @@
 //! Operations that every engine that trains is tested on: odd sizes, ragged lengths, weights used twice.
 
 use super::candle::kernels::random::Stream;
+use super::training::Training;
+use super::tuning::{LowRank, Tuning};
 use super::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv, Stored, Values};
 use crate::error::Result;
 
@@ -121,8 +123,47 @@ pub(super) fn tied<B: Backend>(backend: &B) -> Result<B::Tensor> {
     backend.linear(&x, &Linear { weight, bias: None }, Activation::None)
 }
 
+/// Frozen weights named in `frozen`, matrices of rank 3 beside those named in `beside`.
+pub(super) fn tune<B: Training>(backend: &B, frozen: &'static [&str], beside: &'static [&str], dropout: f32) {
+    let low_rank = move |part: &Stored| {
+        let a = stored(&format!("{}.a", part.name), 3, part.columns, 40);
+        let b = stored(&format!("{}.b", part.name), part.rows, 3, 41);
+        beside.contains(&&*part.name).then_some(LowRank { a, b, scale: 0.7, dropout })
+    };
+    let learns = |name: &str| !frozen.contains(&name);
+    backend.tune(Tuning { learns: Box::new(learns), beside: Box::new(low_rank) });
+}
+
+/// Parts of a stacked matrix, used twice.
+fn low_rank_stacked<B: Training>(backend: &B) -> Result<B::Tensor> {
+    tune(backend, &["q", "q.bias"], &["q", "v"], 0.3);
+    linear_stacked_twice(backend)
+}
+
+/// Beside a matrix that learns itself, before an activation.
+fn low_rank_gelu<B: Training>(backend: &B) -> Result<B::Tensor> {
+    tune(backend, &["w.bias"], &["w"], 0.0);
+    linear_gelu(backend)
+}
+
+/// Nothing below the second layer learns.
+fn low_rank_on_top<B: Training>(backend: &B) -> Result<B::Tensor> {
+    tune(backend, &["x", "below", "below.bias", "norm.weight", "norm.bias", "w", "w.bias"], &["w"], 0.2);
+    let x = input(backend, "x", 35, 21, 1)?;
+    let y = backend.linear(&x, &dense(backend, 21, 21, &["below"])?, Activation::Gelu)?;
+    let y = backend.add_norm(&y, Some(&x), &norm_layer(backend, 21)?)?;
+    let z = backend.linear(&y, &dense(backend, 21, 21, &["w"])?, Activation::Tanh)?;
+    backend.add_norm(&z, Some(&y), &norm_layer(backend, 21)?)
+}
+
+/// A norm of which only the shift learns, and one of two tables.
+fn partly_frozen<B: Training>(backend: &B) -> Result<B::Tensor> {
+    tune(backend, &["a", "norm.weight"], &[], 0.0);
+    backend.add_norm(&embed_repeated(backend)?, None, &norm_layer(backend, 19)?)
+}
+
 /// By name.
-pub(super) fn operations<B: Backend>() -> [(&'static str, Operation<B>); 14] {
+pub(super) fn operations<B: Training>() -> [(&'static str, Operation<B>); 18] {
     [
         ("embed, repeated ids", embed_repeated),
         ("linear", linear_plain),
@@ -138,5 +179,9 @@ pub(super) fn operations<B: Backend>() -> [(&'static str, Operation<B>); 14] {
         ("attention of parts", attention_of_parts),
         ("rows, columns, trigrams and a sum", moved),
         ("a tied decoder", tied),
+        ("low rank beside parts of a stack", low_rank_stacked),
+        ("low rank before gelu", low_rank_gelu),
+        ("low rank above frozen layers", low_rank_on_top),
+        ("a norm and tables, partly frozen", partly_frozen),
     ]
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::adamw::Settings;
+use super::tuning::{Beside, Tuning};
 use super::{Backend, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -15,6 +16,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub trait Training: Backend {
     /// The weights that models took over from their files, in the order of their names.
     fn layouts(&self) -> Vec<Layout>;
+
+    /// Says which of the weights that models take over from here on learn, and what stands beside them. Without it all learn.
+    /// What does not learn has no gradient, no moments and no average, and no step changes it.
+    fn tune(&self, tuning: Tuning);
 
     /// What is kept of a weight, row by row.
     ///
@@ -53,7 +58,7 @@ pub trait Training: Backend {
     /// Takes what the last forward pass showed at a site.
     fn seen(&self, at: Site) -> Option<Self::Tensor>;
 
-    /// Walks the forward pass back and adds to the gradients of all weights. Leaves the engine in evaluation.
+    /// Walks the forward pass back and adds to the gradients of all weights that learn. Leaves the engine in evaluation.
     ///
     /// # Errors
     /// A failure of the engine.
@@ -65,7 +70,7 @@ pub trait Training: Backend {
     /// A failure of the engine.
     fn restart(&self, average: bool) -> Result<()>;
 
-    /// Moves all weights against their gradients and clears these. `step` counts from 1 since [`Self::restart`]; `rate`
+    /// Moves all weights that learn against their gradients and clears these. `step` counts from 1 since [`Self::restart`]; `rate`
     /// gives the learning rate of a weight by its name. Gradients that are not finite move nothing.
     ///
     /// # Errors
@@ -190,6 +195,10 @@ pub struct Layout {
     pub parts: Vec<Part>,
     /// The width of a row; 1 for a vector.
     pub columns: usize,
+    /// Whether it learns.
+    pub learns: bool,
+    /// Low-rank matrices beside its parts, which are weights of their own.
+    pub beside: Vec<Beside>,
 }
 
 impl Layout {
@@ -207,7 +216,8 @@ impl Layout {
             parts.push(Part { name: part.name.clone(), rows: rows..rows + here, transposed: part.transposed });
             rows += here;
         }
-        Ok(Self { kind, parts, columns: if kind == Kind::Vector { 1 } else { first.columns } })
+        let columns = if kind == Kind::Vector { 1 } else { first.columns };
+        Ok(Self { kind, parts, columns, learns: true, beside: Vec::new() })
     }
 
     /// The name of the first part: unique, and the key under which everything about this weight is kept.

@@ -1,7 +1,7 @@
 //! Everything that a run needs to go on, in one file that is written whole or not at all.
 //!
 //! A safetensors file: `weight/NAME`, `first/NAME`, `second/NAME` and, with a moving average, `average/NAME` for every
-//! parameter under the name of its first part; where the run stands is JSON in the file's metadata, and beside it the sha256
+//! parameter that learns, under the name of its first part (the others are the base's); where the run stands is JSON in the file's metadata, and beside it the sha256
 //! of that and of all names with their numbers, in order. What is random is a function of seed and step, so the step is all
 //! that has to be kept of it.
 
@@ -52,7 +52,7 @@ const KEPT: [(&str, Quantity); 4] = [
 /// When the file cannot be written.
 pub fn save(path: &Path, position: &Position, backend: &impl Training) -> Result<()> {
     let mut tensors: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for layout in backend.layouts() {
+    for layout in backend.layouts().into_iter().filter(|layout| layout.learns) {
         for (prefix, what) in KEPT {
             tensors.insert(format!("{prefix}/{}", layout.name()), bytes_of(&backend.read(layout.name(), what)?));
         }
@@ -127,7 +127,7 @@ impl Checkpoint {
     /// # Errors
     /// When they do not fit.
     pub fn restore(&self, backend: &impl Training) -> Result<()> {
-        for layout in backend.layouts() {
+        for layout in backend.layouts().into_iter().filter(|layout| layout.learns) {
             for (prefix, what) in KEPT {
                 let name = format!("{prefix}/{}", layout.name());
                 let missing = || Error::new(ErrorKind::Format, format!("the checkpoint has no {name:?}"));

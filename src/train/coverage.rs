@@ -1,14 +1,21 @@
-//! Whether every weight learns: a gradient that is missing or not finite is a mistake somewhere.
+//! Whether every weight that is to learn does: a gradient that is missing or not finite is a mistake somewhere.
 
 use crate::backend::training::{Quantity, Training};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Refuses an engine of which some weight got no gradient, after the first backward pass.
+/// Refuses an engine of which some weight that learns got no gradient, after the first backward pass.
 ///
 /// # Errors
 /// [`ErrorKind::Backend`] with the names of these weights.
 pub fn check(engine: &impl Training) -> Result<()> {
-    let idle = named(engine, |gradient| gradient.iter().all(|g| *g == 0.0))?;
+    let mut idle = named(engine, |gradient| gradient.iter().all(|g| *g == 0.0))?;
+    let layouts = engine.layouts();
+    for pair in layouts.iter().flat_map(|layout| &layout.beside) {
+        // The gradient of A is a product with B, which begins with zeros and has a gradient of its own.
+        if idle.contains(&pair.a) && engine.read(&pair.b, Quantity::Value)?.iter().all(|b| *b == 0.0) {
+            idle.retain(|name| *name != pair.a);
+        }
+    }
     if idle.is_empty() {
         return Ok(());
     }
@@ -31,7 +38,7 @@ pub(super) fn first_few(names: &[String]) -> String {
 
 fn named(engine: &impl Training, holds: impl Fn(&[f32]) -> bool) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for layout in engine.layouts() {
+    for layout in engine.layouts().into_iter().filter(|layout| layout.learns) {
         if holds(&engine.read(layout.name(), Quantity::Gradient)?) {
             names.push(layout.name().to_owned());
         }

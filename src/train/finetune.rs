@@ -2,7 +2,7 @@
 //!
 //! The run folder holds `recipe.toml`, `log.jsonl`, an event file for TensorBoard, `checkpoint.safetensors` while it runs,
 //! and `model/` with the best weights so far as a Hugging Face folder, beside which in the end `metrics.json` says how good
-//! they are and `curve.svg` shows how they became so.
+//! they are and `curve.svg` shows how they became so. With LoRA `adapter/` holds what was learnt as peft stores it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +18,7 @@ use super::progress::{Progress, Step};
 use super::recipe::Stage;
 pub use super::role::Role;
 use super::run::Run;
+use super::tune;
 use crate::backend::training::{Report, Training};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -79,6 +80,8 @@ pub fn finetune_on<B: Training>(
     if run.start.head_kept {
         progress.note("the base has a head for these labels: it is kept");
     }
+    let (learning, all) = tune::share(&run.backend);
+    progress.note(&format!("{learning} of {all} weights learn ({:.2} %)", 100.0 * learning as f64 / all as f64));
     let mut journal = run.open(recipe, options)?;
     for index in run.position.stage..run.stages.len() {
         run.position.stage = index;

@@ -1,5 +1,6 @@
 //! Pre-training, fine-tuning, readers, losses, metrics.
 
+pub mod adapter;
 pub mod batches;
 pub mod bootstrap;
 pub mod checkpoint;
@@ -30,4 +31,5 @@ pub mod schedule;
 pub mod sequences;
 pub mod series;
 pub mod teacher;
+pub mod tune;
 mod whole;

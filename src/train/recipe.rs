@@ -47,12 +47,20 @@
 //! [evaluate]
 //! patience = 3                     # scores without a better one, then a stage ends
 //!
+//! [tune]                           # which weights learn: all ("full"), the "adapters" of a MiniALBERT, or
+//! method = "lora"                  # low-rank matrices beside these dense layers; the head always
+//! r = 8
+//! alpha = 16
+//! dropout = 0.05
+//! target_modules = ["query", "value"]
+//!
 //! [grid]
 //! lr = [1e-4, 3e-4]                # what `clinlite finetune --grid` tries
 //! ```
 
 mod distillation;
 mod tables;
+mod tune;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +68,7 @@ use serde::Deserialize;
 
 pub use self::distillation::{Grid, Teacher, Unlabelled};
 pub use self::tables::{Evaluate, Metric, Model, Stage, StageTable, Train, WindowTable};
+pub use self::tune::{Lora, Tune};
 use super::readers::DataSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tasks::settings::{Relations, Settings, Task};
@@ -96,6 +105,9 @@ pub struct Recipe {
     /// Only of a relation classifier: what it is asked about, and how.
     #[serde(default)]
     pub relations: Option<Relations>,
+    /// Which weights learn.
+    #[serde(default)]
+    pub tune: Tune,
     /// Defaults of every stage.
     #[serde(default)]
     pub train: Train,
@@ -225,6 +237,7 @@ impl Recipe {
         if self.model.task == Task::Ner { self.check_types() } else { self.check_labels() }?;
         require(!self.data.is_empty() || !self.unlabelled.is_empty(), "data", "at least one set")?;
         self.check_distillation()?;
+        self.tune.check()?;
         let layers = self.model.layers.as_ref();
         require(layers.is_none_or(|layers| !layers.is_empty()), "model.layers", "at least one layer")?;
         require(self.evaluate.patience != Some(0), "evaluate.patience", "above 0")?;
@@ -329,6 +342,27 @@ mod tests {
             ("types = [\"A\", \"B\"]", "types = [\"A\", \"A\"]", "model.types: expected to differ"),
             ("types = [\"A\", \"B\"]", "", "types"),
             ("[train]", "[train]\nwarmup = 1.0", "warmup: expected a share below 1"),
+            ("[train]", "[tune]\nmethod = \"lora\"\nr = 0\n[train]", "tune.r: expected a rank between 1 and 1024"),
+            (
+                "[train]",
+                "[tune]\nmethod = \"lora\"\nalpha = inf\n[train]",
+                "tune.alpha: expected a finite number above 0",
+            ),
+            (
+                "[train]",
+                "[tune]\nmethod = \"lora\"\nalpha = nan\n[train]",
+                "tune.alpha: expected a finite number above 0",
+            ),
+            ("[train]", "[tune]\nmethod = \"lora\"\ndropout = 1\n[train]", "tune.dropout: expected a share below 1"),
+            (
+                "[train]",
+                "[tune]\nmethod = \"lora\"\ntarget_modules = []\n[train]",
+                "tune.target_modules: expected at least",
+            ),
+            ("[train]", "[tune]\nmethod = \"lora\"\nrank = 4\n[train]", "rank"),
+            ("[train]", "[tune]\nmethod = \"adapters\"\nr = 4\n[train]", "`r`"),
+            ("[train]", "[tune]\nmethod = \"prefix\"\n[train]", "expected one of `full`, `adapters`, `lora`"),
+            ("[train]", "[tune]\nr = 4\n[train]", "method"),
         ];
         for (from, to, expected) in cases {
             let error = Recipe::parse(&GOOD.replace(from, to)).expect_err(to).to_string();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::adapter::Adapter;
 use super::checkpoint::{Checkpoint, Position};
 use super::clock::Clock;
 use super::curve::picture;
@@ -17,9 +18,9 @@ use super::journal::Journal;
 use super::material::Material;
 use super::model::{self, Start, head};
 use super::progress::{Progress, Scored};
-use super::recipe::{Recipe, Stage};
+use super::recipe::{Recipe, Stage, Tune};
 use super::teacher::Teacher;
-use super::whole;
+use super::{tune, whole};
 use crate::backend::training::Training;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::Model;
@@ -70,8 +71,10 @@ impl<B: Training> Run<B> {
         let material = Material::read(&recipe, &places.data, &tokenizer, most, &mut hash)?;
         start.state(&recipe, material.transitions());
         let backend = engines(Role::Learn { seed: recipe.seed })?;
+        backend.tune(tune::tuning(&recipe.tune, recipe.seed, &start.model, start.head)?);
         let weights = start.weights(&base, labels.len(), recipe.seed).map_err(at_base)?;
         let model = start.load(&backend, &weights.root(), labels.len())?;
+        tune::check(&recipe.tune, &start.model, &backend)?;
         let run = hex(hash);
         let mut run = Self {
             places: places.clone(),
@@ -141,21 +144,29 @@ impl<B: Training> Run<B> {
 
     /// Scores the weights as they stand and keeps them if none were better.
     pub(super) fn score(&mut self, progress: &mut dyn Progress, journal: &mut Journal) -> Result<()> {
-        let folder = self.places.out.join("model");
         if self.material.no_exam() {
-            return self.start.write(&folder, &self.backend);
+            return self.keep();
         }
         let Score { metric, value, plain, details } = self.material.score(&self.recipe, &self.backend, &self.model)?;
         let best = self.position.best.is_none_or(|(best, _)| value > best);
         let step = self.position.step;
         if best {
             self.position.best = Some((value, step));
-            self.start.write(&folder, &self.backend)?;
+            self.keep()?;
         }
         progress.scored(&Scored { step, metric, score: value, plain, best });
         journal.write(
             json!({"step": step, "metric": metric, "score": value, "plain": plain, "best": best, "dev": details}),
         )
+    }
+
+    /// Writes the weights as they stand as a model, and what LoRA has learnt beside it.
+    fn keep(&self) -> Result<()> {
+        let Self { start, backend, recipe, .. } = self;
+        start.write(&self.places.out.join("model"), backend)?;
+        let Tune::Lora(lora) = &recipe.tune else { return Ok(()) };
+        let adapter = Adapter { lora, model: &start.model, head: start.head, base: recipe.model.base.as_deref() };
+        adapter.write(&self.places.out.join("adapter"), backend)
     }
 
     /// Writes the picture and what came out; the checkpoint goes last.

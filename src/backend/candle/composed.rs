@@ -9,13 +9,32 @@ use candle_core::{D, DType, Result, Tensor};
 
 use crate::backend::{Activation, Lengths, NormKind, Qkv};
 
-/// `act(x · Wᵀ + b)`.
-pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, act: Activation) -> Result<Tensor> {
+/// `x · Wᵀ + b`.
+pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let y = x.matmul(&weight.t()?)?;
-    let y = match bias {
-        Some(bias) => y.broadcast_add(bias)?,
-        None => y,
-    };
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
+}
+
+/// `x · (scale · B · A)ᵀ` in these of `n` columns, zero in the others.
+pub(super) fn low_rank(
+    x: &Tensor,
+    [a, b]: [&Tensor; 2],
+    scale: f32,
+    columns: Range<usize>,
+    n: usize,
+) -> Result<Tensor> {
+    let change = (b.matmul(a)? * f64::from(scale))?; // [columns, K]
+    let zeros = |rows: usize| Tensor::zeros((rows, change.dim(1)?), DType::F32, x.device());
+    let parts = [zeros(columns.start)?, change.clone(), zeros(n - columns.end)?];
+    let parts: Vec<_> = parts.into_iter().filter(|part| part.elem_count() > 0).collect();
+    x.matmul(&Tensor::cat(&parts, 0)?.t()?)
+}
+
+/// `act(y)`.
+pub(super) fn activate(y: Tensor, act: Activation) -> Result<Tensor> {
     match act {
         Activation::None => Ok(y),
         Activation::Gelu => y.gelu_erf(),

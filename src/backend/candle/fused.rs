@@ -20,8 +20,10 @@ impl CandleBackend {
             table.read(|table| embedding::forward(&mut y, table, ids, columns))?;
         }
         let y = self.tensor(y, columns)?; // [R, H]
+        self.reach(sources.iter().map(|(table, _)| *table));
         if self.recording() {
-            let sources: Vec<_> = sources.iter().map(|(table, ids)| (Arc::clone(table), ids.to_vec())).collect();
+            let learn = sources.iter().filter(|(table, _)| table.learns());
+            let sources: Vec<_> = learn.map(|(table, ids)| (Arc::clone(table), ids.to_vec())).collect();
             let backward = move |grad: Vec<f32>, _: &mut Gradients| {
                 for (table, ids) in &sources {
                     let mut gradient = table.gradient();
@@ -43,23 +45,25 @@ impl CandleBackend {
         [n, k]: [usize; 2],
     ) -> Result<Tensor> {
         let bias = layer.bias.as_ref().map(|bias| bias.read(<[f32]>::to_vec)).transpose()?;
-        let linear::Forward { y, before } =
-            host(x, |x| layer.weight.read(|weight| linear::forward(x, weight, bias.as_deref(), n, k, act)))??;
+        let mut y = host(x, |x| layer.weight.read(|weight| linear::multiply(x, weight, n, k)))??;
+        let low_rank = self.add_low_rank(x, &layer.weight, &mut y)?;
+        let linear::Forward { y, before } = linear::activate(y, bias.as_deref(), n, act);
         let y = self.tensor(y, n)?; // [R, N]
+        let below = self.recording();
+        self.reach(std::iter::once(&layer.weight).chain(&layer.bias));
         if self.recording() {
             let (x, weight, bias) = (x.clone(), Arc::clone(&layer.weight), layer.bias.clone());
             let backward = move |mut grad: Vec<f32>, gradients: &mut Gradients| {
-                match &bias {
-                    Some(bias) => {
-                        let mut gradient = bias.gradient();
-                        let bias_grad = Some(gradient.dense(n));
-                        linear::backward_activation(&mut grad, before.as_deref(), act, n, bias_grad);
-                    }
-                    None => linear::backward_activation(&mut grad, before.as_deref(), act, n, None),
+                let mut bias = bias.as_ref().filter(|bias| bias.learns()).map(|bias| bias.gradient());
+                let bias_grad = bias.as_mut().map(|gradient| gradient.dense(n));
+                linear::backward_activation(&mut grad, before.as_deref(), act, n, bias_grad);
+                if weight.learns() {
+                    host(&x, |x| linear::backward_weight(&grad, x, weight.gradient().dense(n * k), n, k))?;
                 }
-                host(&x, |x| {
-                    linear::backward_weight(&grad, x, weight.gradient().dense(n * k), n, k);
-                })?;
+                low_rank.iter().try_for_each(|low_rank| low_rank.backward(&grad, below, gradients))?;
+                if !below {
+                    return Ok(());
+                }
                 weight.read(|values| {
                     gradients.write(x.id(), x.elem_count(), |x_grad, into| {
                         linear::backward_input(&grad, values, x_grad, n, k, into);
@@ -82,13 +86,15 @@ impl CandleBackend {
             None => host(x, |x| run(x, None))??,
         }?;
         let y = self.tensor(y, h)?; // [R, H]
+        self.reach([&layer.weight, &layer.bias]);
         if self.recording() {
             let (x, residual) = (x.id(), residual.map(Tensor::id));
             let (weight, bias) = (Arc::clone(&layer.weight), Arc::clone(&layer.bias));
             let backward = move |mut grad: Vec<f32>, gradients: &mut Gradients| {
                 let (mut weight_grad, mut bias_grad) = (weight.gradient(), bias.gradient());
                 weight.read(|values| {
-                    let (weight_grad, bias_grad) = (weight_grad.dense(h), bias_grad.dense(h));
+                    let weight_grad = weight.learns().then(|| weight_grad.dense(h));
+                    let bias_grad = bias.learns().then(|| bias_grad.dense(h));
                     norm::backward(&mut grad, &normalised, &rstd, values, weight_grad, bias_grad);
                 })?;
                 if let Some(residual) = residual {

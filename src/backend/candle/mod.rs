@@ -10,6 +10,7 @@ mod fused;
 mod gradients;
 pub mod kernels;
 mod losses;
+mod low_rank;
 mod parameter;
 mod qkv;
 mod training;
@@ -29,6 +30,7 @@ use self::qkv::attention_shape;
 use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
 use super::tape::Tape;
 use super::training::{Kind, Report};
+use super::tuning::{Pair, Tuning};
 use super::watched::Watched;
 use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
@@ -42,6 +44,9 @@ pub struct CandleBackend {
     trainable: bool,
     /// Now: dropout is active, and operations are recorded.
     training: AtomicBool,
+    /// Now: a weight that learns has been used, so that gradients are wanted of what follows.
+    reached: AtomicBool,
+    tuning: Mutex<Arc<Tuning>>,
     seed: u64,
     step: AtomicU64,
     site: AtomicU64,
@@ -77,6 +82,8 @@ impl CandleBackend {
             fused,
             trainable,
             training: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
+            tuning: Mutex::default(),
             seed,
             step: AtomicU64::new(0),
             site: AtomicU64::new(0),
@@ -93,18 +100,28 @@ impl CandleBackend {
         lock(&self.parameters).clone()
     }
 
-    fn parameter(&self, kind: Kind, parts: &[Stored]) -> Result<Arc<Parameter>> {
-        let parameter = Arc::new(Parameter::new(kind, parts, &self.device, self.trainable && !self.fused)?);
-        if self.trainable {
-            let name = parameter.name().to_owned();
-            // A weight that two places share (a tied decoder) is one parameter.
-            return Ok(lock(&self.parameters).entry(name).or_insert(parameter).clone());
+    fn parameter(&self, kind: Kind, parts: &[Stored], pairs: Vec<Arc<Pair<Parameter>>>) -> Result<Arc<Parameter>> {
+        let parameter = Parameter::new(kind, parts, &self.device, self.trainable && !self.fused)?;
+        if !self.trainable {
+            return Ok(Arc::new(parameter));
         }
-        Ok(parameter)
+        let name = parameter.name().to_owned();
+        let learns = (lock(&self.tuning).learns)(&name);
+        let parameter = Arc::new(parameter.tuned(learns, pairs));
+        // A weight that two places share (a tied decoder) is one parameter.
+        Ok(lock(&self.parameters).entry(name).or_insert(parameter).clone())
     }
 
     fn recording(&self) -> bool {
-        self.fused && self.trainable && self.training.load(Ordering::Relaxed)
+        self.fused && self.trainable && self.training.load(Ordering::Relaxed) && self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Notes that these weights are used: nothing before the first that learns needs to be recorded.
+    fn reach<'a>(&self, weights: impl IntoIterator<Item = &'a Arc<Parameter>>) {
+        let learns = |weight: &Parameter| weight.learns() || !weight.pairs().is_empty();
+        if weights.into_iter().any(|weight| learns(weight)) {
+            self.reached.store(true, Ordering::Relaxed);
+        }
     }
 
     fn record(&self, output: &Tensor, backward: Backward) {
@@ -140,15 +157,16 @@ impl Backend for CandleBackend {
     }
 
     fn table(&self, stored: Stored) -> Result<Self::Table> {
-        self.parameter(Kind::Table, &[stored])
+        self.parameter(Kind::Table, &[stored], Vec::new())
     }
 
     fn matrix(&self, parts: &[Stored]) -> Result<Self::Matrix> {
-        self.parameter(Kind::Matrix, parts)
+        let pairs = self.pairs(parts)?;
+        self.parameter(Kind::Matrix, parts, pairs)
     }
 
     fn vector(&self, parts: &[Stored]) -> Result<Self::Vector> {
-        self.parameter(Kind::Vector, parts)
+        self.parameter(Kind::Vector, parts, Vec::new())
     }
 
     fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Tensor> {
@@ -164,8 +182,7 @@ impl Backend for CandleBackend {
         let (n, k) = layer.weight.value().dims2().map_err(engine)?;
         check_columns(dims(x)?, k, layer.weight.name())?;
         if !self.fused {
-            let bias = layer.bias.as_ref().map(|bias| bias.value());
-            return composed::linear(x, layer.weight.value(), bias, act).map_err(engine);
+            return self.composed_linear(x, layer, act);
         }
         self.fused_linear(x, layer, act, [n, k])
     }

@@ -1,7 +1,7 @@
 //! One weight of a model: its values, the Hugging Face names of its parts, and its gradient.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Tensor, Var};
 
@@ -9,12 +9,14 @@ use super::adamw::Moments;
 use super::{engine, host};
 use crate::backend::Stored;
 use crate::backend::training::{Kind, Layout};
+use crate::backend::tuning::Pair;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A named weight.
 pub struct Parameter {
     layout: Layout,
     value: Tensor,
+    pairs: Vec<Arc<Pair<Parameter>>>,
     gradient: Mutex<Gradient>,
     moments: Mutex<Moments>,
 }
@@ -39,7 +41,25 @@ impl Parameter {
         let shape: &[usize] = if kind == Kind::Vector { &[rows] } else { &[rows, columns] };
         let value = Tensor::from_vec(data, shape, device).map_err(engine)?;
         let value = if tracked { Var::from_tensor(&value).map_err(engine)?.into_inner() } else { value };
-        Ok(Self { layout, value, gradient: Mutex::default(), moments: Mutex::default() })
+        Ok(Self { layout, value, pairs: Vec::new(), gradient: Mutex::default(), moments: Mutex::default() })
+    }
+
+    /// The same, learning or not, with these matrices beside its parts.
+    pub(super) fn tuned(mut self, learns: bool, pairs: Vec<Arc<Pair<Self>>>) -> Self {
+        self.layout.learns = learns;
+        self.layout.beside = pairs.iter().map(|pair| pair.beside(Self::layout)).collect();
+        self.pairs = pairs;
+        self
+    }
+
+    /// Whether it gets gradients.
+    pub(super) fn learns(&self) -> bool {
+        self.layout.learns
+    }
+
+    /// The low-rank matrices beside its parts.
+    pub(super) fn pairs(&self) -> &[Arc<Pair<Self>>] {
+        &self.pairs
     }
 
     /// What it is used as, and where its parts lie.

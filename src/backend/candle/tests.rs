@@ -3,10 +3,12 @@
 
 use super::kernels::token_loss::token_loss;
 use super::*;
+use crate::backend::adamw::Settings;
 use crate::backend::operations::{
-    Operation, dense, embed_repeated, input, norm_layer, numbers, operations, stored, tied,
+    Operation, dense, embed_repeated, input, norm_layer, numbers, operations, stored, tied, tune,
 };
 use crate::backend::training::{Quantity, Training};
+use crate::backend::tuning::{LowRank, Tuning};
 
 /// The result, and the gradients of `Σ result · upstream` by parameter.
 fn fused(operation: Operation<CandleBackend>) -> (CandleBackend, Vec<f32>, BTreeMap<String, Vec<f32>>) {
@@ -16,7 +18,8 @@ fn fused(operation: Operation<CandleBackend>) -> (CandleBackend, Vec<f32>, BTree
     let values = host(&y, <[f32]>::to_vec).unwrap();
     backend.seed(&y, numbers(values.len(), 99)).unwrap();
     backend.backward().unwrap();
-    let names = backend.layouts().into_iter().map(|layout| layout.name().to_owned());
+    let learn = backend.layouts().into_iter().filter(|layout| layout.learns);
+    let names = learn.map(|layout| layout.name().to_owned());
     let gradients = names.map(|name| (name.clone(), backend.read(&name, Quantity::Gradient).unwrap())).collect();
     (backend, values, gradients)
 }
@@ -32,7 +35,8 @@ fn composed(operation: Operation<CandleBackend>) -> (Vec<f32>, BTreeMap<String, 
         let gradient = gradients.get(parameter.value()).unwrap_or_else(|| panic!("{name}: candle has no gradient"));
         (name, gradient.flatten_all().unwrap().to_vec1().unwrap())
     };
-    (values, backend.parameters().into_iter().map(by_name).collect())
+    let learn = backend.parameters().into_iter().filter(|(_, parameter)| parameter.learns());
+    (values, learn.map(by_name).collect())
 }
 
 /// The largest difference, relative to the largest expected value.
@@ -147,6 +151,56 @@ fn evaluation_drops_and_records_nothing() {
     backend.seed(&y, vec![1.0; 20]).unwrap();
     backend.backward().unwrap();
     assert!(backend.parameters()["x"].gradient().get().is_none());
+}
+
+#[test]
+fn frozen_weights_get_no_gradient_and_do_not_move() {
+    for (name, operation) in operations() {
+        let (backend, ..) = fused(operation);
+        backend.restart(true).unwrap();
+        let values = || -> Vec<_> {
+            let frozen = backend.parameters().into_values().filter(|parameter| !parameter.learns());
+            frozen
+                .map(|parameter| (parameter.gradient().get().is_none(), parameter.read(<[f32]>::to_vec).unwrap()))
+                .collect()
+        };
+        let before = values();
+        let settings = Settings { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip: 1.0, ema: 0.5 };
+        backend.update(&settings, 1, &|_| 1e-2).unwrap();
+        backend.swap_average().unwrap();
+        assert!(before == values() && before.iter().all(|(no_gradient, _)| *no_gradient), "{name}");
+        let moved = backend.layouts().into_iter().filter(|layout| layout.learns);
+        for layout in moved {
+            assert!(!backend.read(layout.name(), Quantity::First).unwrap().is_empty(), "{name}: {}", layout.name());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_recorded_below_the_lowest_weight_that_learns() {
+    let backend = CandleBackend::training(3);
+    tune(&backend, &["below", "below.bias", "x"], &[], 0.0);
+    backend.begin(1, 0);
+    let x = input(&backend, "x", 4, 5, 1).unwrap();
+    let y = backend.linear(&x, &dense(&backend, 5, 5, &["below"]).unwrap(), Activation::Gelu).unwrap();
+    assert!(!backend.recording());
+    backend.linear(&y, &dense(&backend, 3, 5, &["w"]).unwrap(), Activation::None).unwrap();
+    assert!(backend.recording());
+    backend.begin(2, 0);
+    assert!(!backend.recording());
+}
+
+#[test]
+fn low_rank_matrices_that_do_not_fit_are_refused() {
+    let backend = CandleBackend::training(3);
+    let pair = |part: &Stored| {
+        let (a, b) = (stored("a", 3, part.columns + 1, 1), stored("b", part.rows, 3, 2));
+        Some(LowRank { a, b, scale: 1.0, dropout: 0.0 })
+    };
+    backend.tune(Tuning { beside: Box::new(pair), ..Tuning::default() });
+    let Err(error) = dense(&backend, 4, 5, &["w"]) else { panic!("taken") };
+    let expected = "w: expected low-rank matrices ([3, 5], [4, 3]), found ([3, 6], [4, 3])";
+    assert_eq!(error.to_string(), expected);
 }
 
 /// `logsumexp(all) − logsumexp(allowed)` by candle, mean over judged rows.

@@ -11,11 +11,16 @@ use super::{CandleBackend, Parameter, lock, losses};
 use crate::backend::Site;
 use crate::backend::adamw::Settings;
 use crate::backend::training::{Layout, Quantity, Report, Term, Training};
+use crate::backend::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Training for CandleBackend {
     fn layouts(&self) -> Vec<Layout> {
         lock(&self.parameters).values().map(|parameter| parameter.layout().clone()).collect()
+    }
+
+    fn tune(&self, tuning: Tuning) {
+        *lock(&self.tuning) = Arc::new(tuning);
     }
 
     fn read(&self, name: &str, what: Quantity) -> Result<Vec<f32>> {
@@ -57,6 +62,7 @@ impl Training for CandleBackend {
             *lock(&self.report) = Report::default();
         }
         self.training.store(true, Ordering::Relaxed);
+        self.reached.store(false, Ordering::Relaxed);
         self.step.store(step, Ordering::Relaxed);
         self.site.store(u64::from(part) << 32, Ordering::Relaxed);
     }
@@ -100,7 +106,7 @@ impl Training for CandleBackend {
     }
 
     fn restart(&self, average: bool) -> Result<()> {
-        for parameter in lock(&self.parameters).values() {
+        for parameter in lock(&self.parameters).values().filter(|parameter| parameter.learns()) {
             *parameter.moments() = Moments::new(parameter, average)?;
         }
         Ok(())
@@ -112,7 +118,7 @@ impl Training for CandleBackend {
         let norm = squares.sum::<f64>().sqrt();
         lock(&self.report).gradient_norm = norm;
         let scale = settings.scale(norm) as f32;
-        for (name, parameter) in parameters.iter() {
+        for (name, parameter) in parameters.iter().filter(|(_, parameter)| parameter.learns()) {
             let mut gradient = parameter.gradient();
             if norm.is_finite() {
                 let pass = settings.pass(step, parameter.layout().kind, rate(name));

@@ -12,6 +12,7 @@ mod device;
 mod gradients;
 mod launch;
 mod loss;
+mod low_rank;
 mod memory;
 mod operations;
 mod parameter;
@@ -37,6 +38,7 @@ use self::training::{Losses, Optimizer};
 use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
 use super::tape::Tape;
 use super::training::Kind;
+use super::tuning::{Pair, Tuning};
 use super::watched::Watched;
 use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Site, Stored};
 use crate::error::Result;
@@ -48,6 +50,9 @@ pub struct CudaBackend {
     trainable: bool,
     /// Now: dropout is active, and operations are recorded.
     training: AtomicBool,
+    /// Now: a weight that learns has been used, so that gradients are wanted of what follows.
+    reached: AtomicBool,
+    tuning: Mutex<Arc<Tuning>>,
     seed: u64,
     step: AtomicU64,
     site: AtomicU64,
@@ -84,6 +89,8 @@ impl CudaBackend {
             device: Arc::clone(device),
             trainable,
             training: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
+            tuning: Mutex::default(),
             seed,
             step: AtomicU64::new(0),
             site: AtomicU64::new(0),
@@ -97,8 +104,11 @@ impl CudaBackend {
         })
     }
 
-    fn parameter(&self, kind: Kind, parts: &[Stored]) -> Result<Arc<Parameter>> {
-        let parameter = Arc::new(Parameter::new(&self.device, kind, parts, self.trainable)?);
+    fn parameter(&self, kind: Kind, parts: &[Stored], pairs: Vec<Arc<Pair<Parameter>>>) -> Result<Arc<Parameter>> {
+        let name = parts.first().map_or("", |part| &part.name);
+        let learns = self.trainable && (lock(&self.tuning).learns)(name);
+        let parameter = Parameter::new(&self.device, kind, parts, self.trainable, learns)?;
+        let parameter = Arc::new(parameter.with_pairs(pairs));
         if self.trainable {
             let name = parameter.name().to_owned();
             // A weight that two places share (a tied decoder) is one parameter.
@@ -108,7 +118,14 @@ impl CudaBackend {
     }
 
     fn recording(&self) -> bool {
-        self.trainable && self.training.load(Ordering::Relaxed)
+        self.trainable && self.training.load(Ordering::Relaxed) && self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Notes that these weights are used: nothing before the first that learns needs to be recorded.
+    fn reach<'a>(&self, weights: impl IntoIterator<Item = &'a Arc<Parameter>>) {
+        if weights.into_iter().any(|weight| weight.layout.learns || !weight.pairs.is_empty()) {
+            self.reached.store(true, Ordering::Relaxed);
+        }
     }
 
     fn record(&self, output: &Tensor, backward: Backward) {
@@ -127,15 +144,16 @@ impl Backend for CudaBackend {
     }
 
     fn table(&self, stored: Stored) -> Result<Self::Table> {
-        self.parameter(Kind::Table, &[stored])
+        self.parameter(Kind::Table, &[stored], Vec::new())
     }
 
     fn matrix(&self, parts: &[Stored]) -> Result<Self::Matrix> {
-        self.parameter(Kind::Matrix, parts)
+        let pairs = self.pairs(parts)?;
+        self.parameter(Kind::Matrix, parts, pairs)
     }
 
     fn vector(&self, parts: &[Stored]) -> Result<Self::Vector> {
-        self.parameter(Kind::Vector, parts)
+        self.parameter(Kind::Vector, parts, Vec::new())
     }
 
     fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Tensor> {

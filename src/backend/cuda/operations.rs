@@ -43,7 +43,7 @@ fn code(act: Activation) -> u32 {
     }
 }
 
-fn side(x: &Tensor, turned: bool) -> Side {
+pub(super) fn side(x: &Tensor, turned: bool) -> Side {
     Side { at: x.buffer.at(), stride: x.stride, turned }
 }
 
@@ -68,9 +68,11 @@ impl CudaBackend {
         args.extend([Arg::from(rows), Arg::from(h)]);
         let (kernel, v) = width(device, widths!("embed"), h);
         device.launch(kernel, Grid::over(rows * h / v), &args)?;
+        self.reach(sources.iter().map(|(table, _)| *table));
         if self.recording() {
             // Sorted now, while the device is busy with what came before.
-            let sources = sources.iter().map(|(table, ids)| Ok((Arc::clone(table), Runs::new(device, ids)?)));
+            let learn = sources.iter().filter(|(table, _)| table.layout.learns);
+            let sources = learn.map(|(table, ids)| Ok((Arc::clone(table), Runs::new(device, ids)?)));
             let (sources, device) = (sources.collect::<Result<Vec<_>>>()?, Arc::clone(device));
             let backward = move |grad: Tensor, _: &mut Gradients| {
                 for (table, runs) in &sources {
@@ -88,30 +90,20 @@ impl CudaBackend {
     /// `[R, N]` of a weight `[N, K]`.
     pub(super) fn run_linear(&self, x: &Tensor, layer: &Linear<Self>, act: Activation) -> Result<Tensor> {
         let device = &self.device;
-        let (n, k, recording) = (layer.weight.layout.rows(), x.columns, self.recording());
+        let (n, k, below) = (layer.weight.layout.rows(), x.columns, self.recording());
         // Products run over what lies between rows too: weights are zero there, and so are gradients.
         let whole = layer.weight.whole_rows();
         let z = Tensor::strided(device.activations(x.rows * stride(n))?, x.rows, n, stride(n));
         let weight = Side { at: layer.weight.at(), stride: k, turned: true };
-        let to = Target { at: z.buffer.at(), stride: z.stride, f32: false, sum: false };
+        let to = Target { at: z.buffer.at(), stride: z.stride, f32: false, sum: false, scale: 1.0 };
         device.product(to, [x.rows, whole, k], side(x, false), weight)?;
+        let low_rank = self.add_low_rank(x, &layer.weight, &z)?;
+        self.reach(std::iter::once(&layer.weight).chain(&layer.bias));
+        let recording = self.recording();
         let y = if recording && act != Activation::None { z.like(device)? } else { z.clone() };
         let bias = layer.bias.as_ref().and_then(|bias| bias.value.as_ref());
         if bias.is_some() || act != Activation::None {
-            let (kernel, v) = width(device, widths!("bias_act"), z.stride);
-            // Enough rows at once to keep the device busy, and enough of them a thread to make reading its bias worth it.
-            let lines = x.rows.div_ceil(8).max(1);
-            let args = [
-                y.arg(),
-                z.arg(),
-                bias.into(),
-                x.rows.into(),
-                n.into(),
-                z.stride.into(),
-                code(act).into(),
-                lines.into(),
-            ];
-            device.launch(kernel, Grid::blocks((z.stride / v * lines).div_ceil(256), 256), &args)?;
+            bias_act(device, &y, &z, bias, act)?;
         }
         if recording {
             let (x, weight, bias, device) =
@@ -122,11 +114,15 @@ impl CudaBackend {
                     add_columns(&device, &grad, None, [Some(gradient), None])?;
                 }
                 if let Some(gradient) = &weight.gradient {
-                    let to = Target { at: gradient.at(), stride: k, f32: true, sum: true };
+                    let to = Target { at: gradient.at(), stride: k, f32: true, sum: true, scale: 1.0 };
                     device.product(to, [whole, k, x.rows], side(&grad, true), side(&x, false))?;
                 }
+                low_rank.iter().try_for_each(|low_rank| low_rank.backward(&device, &grad, below, gradients))?;
+                if !below {
+                    return Ok(());
+                }
                 gradients.write(&x, |to, add| {
-                    let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add };
+                    let to = Target { at: to.buffer.at(), stride: k, f32: false, sum: add, scale: 1.0 };
                     let weight = Side { at: weight.at(), stride: k, turned: false };
                     device.product(to, [x.rows, k, whole], side(&grad, false), weight)
                 })
@@ -138,6 +134,7 @@ impl CudaBackend {
 
     /// `[R, H]`.
     pub(super) fn run_add_norm(&self, x: &Tensor, residual: Option<&Tensor>, layer: &Norm<Self>) -> Result<Tensor> {
+        self.reach([&layer.weight, &layer.bias]);
         let (device, recording) = (&self.device, self.recording());
         let (y, h) = (x.like(device)?, x.columns);
         let kept = recording.then(|| x.like(device)).transpose()?;
@@ -320,6 +317,24 @@ pub(super) fn put_columns(device: &Device, grad: &Tensor, h: usize, from: usize)
     Ok(slope)
 }
 
+/// `y = act(z + bias)`.
+fn bias_act(device: &Device, y: &Tensor, z: &Tensor, bias: Option<&Buffer>, act: Activation) -> Result<()> {
+    let (kernel, v) = width(device, widths!("bias_act"), z.stride);
+    // Enough rows at once to keep the device busy, and enough of them a thread to make reading its bias worth it.
+    let lines = z.rows.div_ceil(8).max(1);
+    let args = [
+        y.arg(),
+        z.arg(),
+        bias.into(),
+        z.rows.into(),
+        z.columns.into(),
+        z.stride.into(),
+        code(act).into(),
+        lines.into(),
+    ];
+    device.launch(kernel, Grid::blocks((z.stride / v * lines).div_ceil(256), 256), &args)
+}
+
 /// The gradient of what went into an activation.
 fn before_activation(device: &Device, grad: Tensor, z: &Tensor, act: Activation) -> Result<Tensor> {
     if act == Activation::None {
@@ -334,6 +349,9 @@ fn before_activation(device: &Device, grad: Tensor, z: &Tensor, act: Activation)
 
 /// Adds the column sums of `grad`, and those of `grad · kept`, to gradients of vectors.
 fn add_columns(device: &Device, grad: &Tensor, kept: Option<&Tensor>, to: [Option<&Buffer>; 2]) -> Result<()> {
+    if to.iter().all(Option::is_none) {
+        return Ok(());
+    }
     let (n, blocks) = (grad.columns, grad.rows.div_ceil(512));
     let partial = device.alloc(2 * blocks * n * 4)?;
     let kept = Arg::U64(kept.map_or(0, |kept| kept.buffer.at()));

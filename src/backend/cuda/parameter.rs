@@ -1,11 +1,12 @@
 //! One weight on the device.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::device::{Device, Precision};
 use super::memory::Buffer;
 use crate::backend::Stored;
 use crate::backend::training::{Kind, Layout};
+use crate::backend::tuning::Pair;
 use crate::error::Result;
 
 /// How far apart rows of so many numbers lie: those of a vocabulary begin where the matrix units like it, others are packed.
@@ -16,12 +17,14 @@ pub(super) fn stride(columns: usize) -> usize {
 /// A named weight.
 pub struct Parameter {
     pub(super) layout: Layout,
-    /// In `f32`; of a matrix or table that does not learn only where that is what products read.
+    /// In `f32`; of a matrix or table of an engine that only answers where that is what products read.
     pub(super) value: Option<Buffer>,
     /// What products read, where that is not `value`.
     pub(super) shadow: Option<Buffer>,
     /// In `f32`; nothing for a weight that does not learn.
     pub(super) gradient: Option<Buffer>,
+    /// Low-rank matrices beside its parts.
+    pub(super) pairs: Vec<Arc<Pair<Parameter>>>,
     moments: Mutex<Option<Moments>>,
 }
 
@@ -33,15 +36,23 @@ pub(super) struct Moments {
 }
 
 impl Parameter {
-    pub(super) fn new(device: &Device, kind: Kind, stored: &[Stored], learns: bool) -> Result<Self> {
-        let layout = Layout::new(kind, stored)?;
+    /// `kept`: by an engine that learns, which may be asked for its floats.
+    pub(super) fn new(device: &Device, kind: Kind, stored: &[Stored], kept: bool, learns: bool) -> Result<Self> {
+        let layout = Layout { learns, ..Layout::new(kind, stored)? };
         let mut data: Vec<f32> = stored.iter().flat_map(Stored::to_f32).collect();
         let narrow = kind != Kind::Vector && device.precision() == Precision::Bf16;
-        let value = (learns || !narrow).then(|| device.upload(&data)).transpose()?;
+        let value = (kept || !narrow).then(|| device.upload(&data)).transpose()?;
         data.resize(stride(layout.rows()) * layout.columns, 0.0);
         let shadow = narrow.then(|| device.narrowed(&data)).transpose()?;
         let gradient = learns.then(|| device.zeros(data.len() * 4)).transpose()?;
-        Ok(Self { layout, value, shadow, gradient, moments: Mutex::default() })
+        Ok(Self { layout, value, shadow, gradient, pairs: Vec::new(), moments: Mutex::default() })
+    }
+
+    /// The same, with these matrices beside its parts.
+    pub(super) fn with_pairs(mut self, pairs: Vec<Arc<Pair<Self>>>) -> Self {
+        self.layout.beside = pairs.iter().map(|pair| pair.beside(|weight| &weight.layout)).collect();
+        self.pairs = pairs;
+        self
     }
 
     /// Where products and look-ups read it; for a vector its floats.

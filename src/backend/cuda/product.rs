@@ -26,6 +26,8 @@ pub(super) struct Target {
     pub(super) f32: bool,
     /// Added to what is there.
     pub(super) sum: bool,
+    /// What the product counts.
+    pub(super) scale: f32,
 }
 
 /// Matrices of one shape, one for each head: where each begins, and how far apart its rows are.
@@ -74,14 +76,14 @@ fn number(number: &f32) -> *const c_void {
 }
 
 impl Device {
-    /// `to[m, n] = left[m, k] · right[k, n]`.
+    /// `to[m, n] = scale · left[m, k] · right[k, n]`.
     pub(super) fn product(&self, to: Target, [m, n, k]: [usize; 3], left: Side, right: Side) -> Result<()> {
         if m == 0 || n == 0 || k == 0 {
             return Ok(());
         }
         let data = data_type(self.precision());
         let target = if to.f32 { cudaDataType::CUDA_R_32F } else { data };
-        let (one, beta) = (1f32, if to.sum { 1f32 } else { 0f32 });
+        let beta = if to.sum { 1f32 } else { 0f32 };
         // cuBLAS thinks in columns: what lies here row by row is the transpose of what it sees, so the sides change places.
         // Safety: pointers and sizes are those of live buffers.
         let status = unsafe {
@@ -92,7 +94,7 @@ impl Device {
                 n as i32,
                 m as i32,
                 k as i32,
-                number(&one),
+                number(&to.scale),
                 right.at as *const c_void,
                 data,
                 right.stride as i32,

@@ -20,7 +20,8 @@ fn values<B: Backend>(backend: &B, x: &B::Tensor) -> Vec<f32> {
 }
 
 fn gradients<B: Training>(backend: &B) -> BTreeMap<String, Vec<f32>> {
-    let names = backend.layouts().into_iter().map(|layout| layout.name().to_owned());
+    let learn = backend.layouts().into_iter().filter(|layout| layout.learns);
+    let names = learn.map(|layout| layout.name().to_owned());
     names.map(|name| (name.clone(), backend.read(&name, Quantity::Gradient).expect("a gradient"))).collect()
 }
 
@@ -250,6 +251,29 @@ fn gradients_that_are_not_finite_move_nothing() {
     assert!(!backend.report().expect("reads back").gradient_norm.is_finite());
     assert_eq!(backend.read("x", Quantity::Value).expect("is kept"), before);
     assert!(backend.read("x", Quantity::Gradient).expect("is kept").iter().all(|g| *g == 0.0), "cleared");
+}
+
+/// Low-rank matrices and all else that learns move, frozen weights keep their bits.
+#[test]
+#[ignore = "needs an NVIDIA device"]
+fn frozen_weights_do_not_move() {
+    let device = device(Precision::Bf16);
+    let settings = Settings { beta1: 0.9, beta2: 0.98, eps: 1e-6, weight_decay: 0.1, clip: 0.5, ema: 0.9 };
+    for (name, operation) in operations::<CudaBackend>() {
+        let backend = CudaBackend::training(&device, 3).expect("memory");
+        outcome(&backend, operation);
+        backend.restart(true).expect("memory");
+        let values = |learns: bool| -> Vec<_> {
+            let layouts = backend.layouts().into_iter().filter(|layout| layout.learns == learns);
+            layouts.map(|layout| backend.read(layout.name(), Quantity::Value).expect("is kept")).collect()
+        };
+        let (frozen, learning) = (values(false), values(true));
+        backend.update(&settings, 1, &|_| 1e-2).expect("moves");
+        backend.swap_average().expect("runs");
+        backend.swap_average().expect("runs");
+        assert!(values(false) == frozen, "{name}");
+        assert!(values(true).iter().zip(&learning).all(|(after, before)| after != before), "{name}");
+    }
 }
 
 /// Two runs of the same steps end with the same bytes.

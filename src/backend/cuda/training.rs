@@ -14,12 +14,13 @@ use super::{CudaBackend, Parameter, Tensor, lock};
 use crate::backend::Site;
 use crate::backend::adamw::Settings;
 use crate::backend::training::{Layout, Quantity, Report, Term, Training};
+use crate::backend::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Numbers of one chunk.
 const CHUNK: usize = 1 << 12;
 
-/// All weights as chunks for `kernels/adamw.cu`.
+/// All weights that learn as chunks for `kernels/adamw.cu`.
 pub(super) struct Optimizer {
     parameters: Vec<Arc<Parameter>>,
     /// `Chunk` of the kernel: six pointers and two numbers each.
@@ -65,6 +66,10 @@ impl Training for CudaBackend {
         lock(&self.parameters).values().map(|parameter| parameter.layout.clone()).collect()
     }
 
+    fn tune(&self, tuning: Tuning) {
+        *lock(&self.tuning) = Arc::new(tuning);
+    }
+
     fn read(&self, name: &str, what: Quantity) -> Result<Vec<f32>> {
         let parameter = self.named(name)?;
         let moments = parameter.moments();
@@ -93,6 +98,7 @@ impl Training for CudaBackend {
     fn begin(&self, step: u64, part: u32) {
         self.forget();
         self.training.store(true, Ordering::Relaxed);
+        self.reached.store(false, Ordering::Relaxed);
         self.step.store(step, Ordering::Relaxed);
         self.site.store(u64::from(part) << 32, Ordering::Relaxed);
         if part == 0 {
@@ -145,7 +151,8 @@ impl Training for CudaBackend {
 
     fn restart(&self, average: bool) -> Result<()> {
         let device = &self.device;
-        let parameters: Vec<_> = lock(&self.parameters).values().cloned().collect();
+        let learning = |parameter: &&Arc<Parameter>| parameter.layout.learns;
+        let parameters: Vec<_> = lock(&self.parameters).values().filter(learning).cloned().collect();
         for parameter in &parameters {
             let bytes = parameter.layout.len() * 4;
             let average = match &parameter.value {

@@ -16,10 +16,20 @@ pub struct Forward {
 
 /// `x` is `[R, K]`, `weight` `[N, K]`, `bias` `[N]`.
 pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, n: usize, k: usize, act: Activation) -> Forward {
+    activate(multiply(x, weight, n, k), bias, n, act)
+}
+
+/// `x · Wᵀ`, `[R, N]`.
+pub fn multiply(x: &[f32], weight: &[f32], n: usize, k: usize) -> Vec<f32> {
     let rows = x.len() / k;
     let mut y = vec![0f32; rows * n];
     let (a, b) = (View::new(x, rows, k, k), View::new(weight, n, k, k));
     product(ViewMut::new(&mut y, rows, n, n), a, b.t(), 1.0, Into::Fresh, Threads::All);
+    y
+}
+
+/// `act(y + b)`.
+pub fn activate(mut y: Vec<f32>, bias: Option<&[f32]>, n: usize, act: Activation) -> Forward {
     if act == Activation::None {
         if let Some(bias) = bias {
             y.par_chunks_mut(ROWS * n).for_each(|y| bias_block(y, bias));
@@ -27,7 +37,7 @@ pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, n: usize, k: usi
         return Forward { y, before: None };
     }
     let mut before = y;
-    let mut y = vec![0f32; rows * n];
+    let mut y = vec![0f32; before.len()];
     let blocks = y.par_chunks_mut(ROWS * n).zip(before.par_chunks_mut(ROWS * n));
     blocks.for_each(|(y, before)| match act {
         Activation::None => (),

@@ -13,6 +13,7 @@ pub mod embedding;
 mod judge;
 pub mod label_loss;
 pub mod linear;
+pub mod low_rank;
 pub mod map_loss;
 pub mod math;
 pub mod matmul;

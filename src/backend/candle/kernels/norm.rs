@@ -116,8 +116,8 @@ pub fn backward(
     normalised: &[f32],
     rstd: &[f32],
     weight: &[f32],
-    weight_grad: &mut [f32],
-    bias_grad: &mut [f32],
+    weight_grad: Option<&mut [f32]>,
+    bias_grad: Option<&mut [f32]>,
 ) {
     let h = weight.len();
     let blocks = grad.par_chunks_mut(ROWS * h).zip(normalised.par_chunks(ROWS * h));
@@ -127,6 +127,9 @@ pub fn backward(
         let blocks = blocks.zip(rstd.par_chunks(ROWS));
         blocks.map(|((grad, normalised), rstd)| backward_block(grad, normalised, rstd, weight)).collect()
     };
-    add_partials(weight_grad, &weights);
-    add_partials(bias_grad, &biases);
+    for (grad, partials) in [(weight_grad, &weights), (bias_grad, &biases)] {
+        if let Some(grad) = grad {
+            add_partials(grad, partials);
+        }
+    }
 }
