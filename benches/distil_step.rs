@@ -59,7 +59,7 @@ fn main() -> Result<()> {
 }
 
 fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Result<()>) -> Result<()> {
-    let teacher = Teacher { model: model(&teacher, TEACHER)?, engine: teacher, width: TEACHER[1] };
+    let teacher = Teacher { model: model(&teacher, TEACHER)?, engine: teacher, width: TEACHER[1], drops: false };
     let student = model(&engine, STUDENT)?;
     let pair = Pair::new(engine, student, STUDENT[1], Some(teacher), objective(), 1)?;
     let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4, clip: 1.0, ema: 0.0 };
@@ -119,6 +119,7 @@ fn model<B: Training>(engine: &B, [layers, d, f]: [usize; 3]) -> Result<MaskedLm
     let config = serde_json::json!({
         "vocab_size": VOCABULARY, "hidden_size": d, "num_hidden_layers": layers, "num_attention_heads": HEADS,
         "intermediate_size": f, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.0,
     });
     let config = Config::new("bert", &config)?;
     let mut weights = Weights::from_files([], Names::Bert)?;

@@ -66,6 +66,21 @@ pub trait Backend {
     /// result is `[R, H]`.
     fn attention(&self, qkv: Qkv<'_, Self::Tensor>, heads: usize, lengths: &Lengths) -> Result<Self::Tensor>;
 
+    /// [`Self::attention`] of which training zeroes probabilities with probability `p` and scales the rest. Only training
+    /// overrides this. What [`Self::observe_attention`] shows is the softmax before it.
+    ///
+    /// # Errors
+    /// As [`Self::attention`].
+    fn attention_with_dropout(
+        &self,
+        qkv: Qkv<'_, Self::Tensor>,
+        heads: usize,
+        lengths: &Lengths,
+        _p: f32,
+    ) -> Result<Self::Tensor> {
+        self.attention(qkv, heads, lengths)
+    }
+
     /// `x + y`, both `[R, H]`.
     fn add(&self, x: &Self::Tensor, y: &Self::Tensor) -> Result<Self::Tensor>;
 

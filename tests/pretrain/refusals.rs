@@ -23,7 +23,11 @@ fn refusal(recipe: &str, places: &Places, resume: bool) -> String {
 }
 
 /// A copy of a fixture whose files some function changed; without bytes a file is left out.
-fn changed(scratch: &Scratch, of: &str, change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> std::path::PathBuf {
+pub(super) fn changed(
+    scratch: &Scratch,
+    of: &str,
+    change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>,
+) -> std::path::PathBuf {
     let mut files = Vec::new();
     for entry in fs::read_dir(fixture(of)).unwrap() {
         let path = entry.unwrap().path();

@@ -183,7 +183,7 @@ fn attention<B: Training>(backend: &B, name: &str, key: u64, lengths: &Lengths) 
     backend.watch(&[Site::AttentionMap(0)]);
     let x = input(backend, name, lengths.rows(), 60, key)?;
     backend.observe_attention(0, Qkv::Joined(&x), 4, lengths)?;
-    let context = backend.attention(Qkv::Joined(&x), 4, lengths)?;
+    let context = backend.attention_with_dropout(Qkv::Joined(&x), 4, lengths, 0.2)?;
     Ok((backend.seen(Site::AttentionMap(0)).expect("was asked for"), context))
 }
 

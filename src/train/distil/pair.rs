@@ -7,7 +7,7 @@ use crate::backend::candle::kernels::random::Stream;
 use crate::backend::training::{Term, Training};
 use crate::backend::{Activation, Backend, Linear, Site, Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::MaskedLm;
+use crate::models::{Batch, MaskedLm};
 use crate::train::corpus::MaskedBatch;
 
 /// Who is learnt from: an engine that does not learn, and its model.
@@ -18,6 +18,19 @@ pub struct Teacher<B: Training> {
     pub model: MaskedLm<B>,
     /// Its `hidden_size`.
     pub width: usize,
+    /// Whether it drops values while it answers, as its model says and its engine draws: one made to drop, with a seed that
+    /// is not the student's.
+    pub drops: bool,
+}
+
+impl<B: Training> Teacher<B> {
+    /// What it says at these rows, `[M, V]`, of a part of a step.
+    fn answer(&self, step: u64, part: u32, input: &Batch, rows: &[u32]) -> Result<B::Tensor> {
+        if self.drops {
+            self.engine.begin(step, part);
+        }
+        self.model.forward(&self.engine, input, Some(rows))
+    }
 }
 
 /// What a model showed of one batch.
@@ -107,7 +120,7 @@ impl<B: Training> Pair<B> {
     pub fn learn(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share) -> Result<()> {
         let MaskedBatch { input, rows, labels } = batch;
         let teacher = self.teacher.as_ref();
-        let taught = teacher.map(|teacher| teacher.model.forward(&teacher.engine, input, Some(rows))).transpose()?;
+        let taught = teacher.map(|teacher| teacher.answer(step, part, input, rows)).transpose()?;
         self.engine.begin(step, part);
         let logits = self.student.forward(&self.engine, input, Some(rows))?; // [M, V]
         if !rows.is_empty() {

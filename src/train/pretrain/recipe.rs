@@ -78,7 +78,7 @@ pub struct Student {
 pub struct Teacher {
     /// A Hugging Face folder, relative to where the command runs; the command line can name another.
     pub base: Option<String>,
-    /// Whether the teacher drops values as if it learnt; only `false` is implemented.
+    /// Whether the teacher drops values as its `config.json` says, as if it learnt.
     #[serde(default)]
     pub dropout: bool,
 }
@@ -133,6 +133,8 @@ pub struct Train {
     /// Of the student's hidden states.
     #[serde(default = "tenth")]
     pub dropout: f32,
+    /// Of its attention probabilities; absent: as `dropout`.
+    pub attention_dropout: Option<f32>,
     /// Parts of a step.
     #[serde(default = "one_part")]
     pub accumulate: usize,
@@ -210,6 +212,11 @@ impl Recipe {
         self.blocks.batch_size / self.train.accumulate
     }
 
+    /// The shares of the student's hidden values and of its attention probabilities that are dropped.
+    pub fn dropout(&self) -> [f32; 2] {
+        [self.train.dropout, self.train.attention_dropout.unwrap_or(self.train.dropout)]
+    }
+
     /// What the optimizer wants to know.
     pub fn settings(&self) -> Settings {
         let Train { betas: [beta1, beta2], eps, weight_decay, clip, .. } = self.train;
@@ -226,11 +233,6 @@ impl Recipe {
         let Student { base, config, layers } = &self.student;
         let starts = [base.is_some(), config.is_some(), layers.is_some()].into_iter().filter(|given| *given).count();
         require(starts <= 1, "student", "one of base, config and layers")?;
-        require(
-            !self.teacher.dropout,
-            "teacher.dropout",
-            "false: a teacher that drops values as it answers is not implemented",
-        )?;
         let Blocks { batch_size, mask, .. } = self.blocks;
         require(batch_size > 0, "blocks.batch_size", "above 0")?;
         require(mask > 0.0 && mask <= 1.0, "blocks.mask", "a share above 0, at most 1")?;
@@ -254,6 +256,7 @@ impl Recipe {
         require(eps > 0.0 && eps < 1.0, "train.eps", "between 0 and 1")?;
         require(clip > 0.0, "train.clip", "above 0")?;
         require((0.0..1.0).contains(&dropout), "train.dropout", "a share below 1")?;
+        require((0.0..1.0).contains(&self.dropout()[1]), "train.attention_dropout", "a share below 1")?;
         let parts = accumulate > 0 && self.blocks.batch_size.is_multiple_of(accumulate);
         require(parts, "train.accumulate", "a divisor of blocks.batch_size")?;
         require(log_every > 0, "train.log_every", "above 0")
@@ -289,13 +292,22 @@ mod tests {
     }
 
     #[test]
+    fn probabilities_are_dropped_as_states_are_unless_stated() {
+        let of = |line: &str| Recipe::parse(&GOOD.replace("accumulate = 2", line)).unwrap().dropout();
+        assert_eq!(of(""), [0.1, 0.1]);
+        assert_eq!(of("dropout = 0.2"), [0.2, 0.2]);
+        assert_eq!(of("attention_dropout = 0.0"), [0.1, 0.0]);
+        assert_eq!(of("dropout = 0.0\nattention_dropout = 0.1"), [0.0, 0.1]);
+    }
+
+    #[test]
     fn a_broken_recipe_names_the_key() {
         let cases = [
             ("seed = 1", "seed = \"x\"", "seed"),
             ("lr = 1e-3", "lear = 1e-3", "lear"),
             ("lr = 1e-3", "lr = 0", "train.lr: expected between 0 and 1"),
             ("base = \"a\"", "base = \"a\"\nlayers = [1]", "student: expected one of base, config and layers"),
-            ("[blocks]", "[teacher]\ndropout = true\n[blocks]", "teacher.dropout: expected false"),
+            ("warmup = 0.25", "attention_dropout = 1.0", "train.attention_dropout: expected a share"),
             ("batch_size = 6", "batch_size = 0", "blocks.batch_size: expected above 0"),
             ("batch_size = 6", "batch_size = 7", "train.accumulate: expected a divisor of blocks.batch_size"),
             ("batch_size = 6", "batch_size = 6\nmask = 1.5", "blocks.mask: expected a share"),

@@ -14,6 +14,7 @@ use super::progress::{Logged, Progress};
 use super::recipe::Recipe;
 use super::start::{Source, Start};
 use super::{Options, Outcome, Places, Role};
+use crate::backend::candle::kernels::random::Stream;
 use crate::backend::training::{Report, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::checkpoint::{self, Checkpoint, Position};
@@ -92,10 +93,12 @@ impl<'s, B: Training> Run<'s, B> {
             progress.note(&format!("these weights of the student start at random: {}", coverage::first_few(&drawn)));
         }
         let student = engine(Role::Learn { seed: recipe.seed })?;
-        let model = start.student.load(&student, &weights, recipe.train.dropout)?;
+        let model = start.student.load(&student, &weights, Some(recipe.dropout()))?;
         drop(weights);
         let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher());
-        let teacher = teacher.map(|source| answering(source, engine(Role::Answer)?)).transpose()?;
+        let drops = recipe.teacher.dropout;
+        let role = if drops { Role::Drop { seed: teacher_seed(recipe.seed) } } else { Role::Answer };
+        let teacher = teacher.map(|source| answering(source, engine(role)?, drops)).transpose()?;
         let width = start.student.model.shape().hidden_size;
         let pair = Pair::new(student, model, width, teacher, recipe.loss.clone(), recipe.seed)?;
         let run = blocks.identity(text, start);
@@ -262,9 +265,16 @@ impl<'s, B: Training> Run<'s, B> {
 }
 
 /// The teacher on its engine.
-fn answering<B: Training>(source: &Source, engine: B) -> Result<Teacher<B>> {
-    let model = source.load(&engine, &source.folder.weights()?, 0.0)?;
-    Ok(Teacher { engine, model, width: source.model.shape().hidden_size })
+fn answering<B: Training>(source: &Source, engine: B, drops: bool) -> Result<Teacher<B>> {
+    let model = source.load(&engine, &source.folder.weights()?, (!drops).then_some([0.0; 2]))?;
+    Ok(Teacher { engine, model, width: source.model.shape().hidden_size, drops })
+}
+
+/// What the teacher drops has nothing to do with what the student drops.
+fn teacher_seed(seed: u64) -> u64 {
+    const SITE: u64 = 0x7465_6163_6865_7200;
+    let (low, high) = Stream::new(seed, 0, SITE).key();
+    u64::from(high) << 32 | u64::from(low)
 }
 
 fn refuse(place: &Path, message: &str) -> Error {
