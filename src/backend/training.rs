@@ -157,6 +157,17 @@ pub struct Report {
     pub losses: BTreeMap<&'static str, f64>,
     /// The norm of all gradients together, before clipping.
     pub gradient_norm: f64,
+    /// The steps since [`Training::restart`] that moved nothing; absent where all moved.
+    pub skipped: Option<Skipped>,
+}
+
+/// Steps whose gradients were not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The first of them, as [`Training::update`] was told.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
 }
 
 /// What a weight is used as.

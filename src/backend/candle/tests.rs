@@ -4,10 +4,11 @@
 use super::kernels::token_loss::token_loss;
 use super::*;
 use crate::backend::Values;
+use crate::backend::adamw::Settings;
 use crate::backend::operations::{
     Operation, dense, embed_repeated, input, norm_layer, numbers, operations, stored, tied,
 };
-use crate::backend::training::{Quantity, Training};
+use crate::backend::training::{Quantity, Skipped, Training};
 
 /// The result, and the gradients of `Σ result · upstream` by parameter.
 fn fused(operation: Operation<CandleBackend>) -> (CandleBackend, Vec<f32>, BTreeMap<String, Vec<f32>>) {
@@ -200,6 +201,32 @@ fn evaluation_drops_and_records_nothing() {
     backend.seed(&y, vec![1.0; 20]).unwrap();
     backend.backward().unwrap();
     assert!(backend.parameters()["x"].gradient().get().is_none());
+}
+
+/// Also when a later step is as it should be.
+#[test]
+fn steps_whose_gradients_are_not_finite_are_counted() {
+    let backend = CandleBackend::training(0);
+    let settings = Settings { beta1: 0.9, beta2: 0.99, eps: 1e-6, weight_decay: 0.1, clip: 1.0, ema: 0.0 };
+    let report = |step: u64, slope: f32| {
+        backend.begin(step, 0);
+        let x = input(&backend, "x", 4, 5, 1).unwrap();
+        if step == 1 {
+            backend.restart(false).unwrap();
+        }
+        backend.seed(&x, vec![slope; 20]).unwrap();
+        backend.backward().unwrap();
+        let before = backend.read("x", Quantity::Value).unwrap();
+        backend.update(&settings, step, &|_| 1e-2).unwrap();
+        assert_eq!(before == backend.read("x", Quantity::Value).unwrap(), !slope.is_finite(), "step {step}");
+        backend.report().unwrap().skipped
+    };
+    assert_eq!(report(1, 1.0), None);
+    assert_eq!(report(2, f32::NAN), Some(Skipped { first: 2, count: 1 }));
+    assert_eq!(report(3, 1.0), Some(Skipped { first: 2, count: 1 }));
+    assert_eq!(report(4, f32::INFINITY), Some(Skipped { first: 2, count: 2 }));
+    backend.restart(false).unwrap();
+    assert_eq!(backend.report().unwrap().skipped, None);
 }
 
 /// `logsumexp(all) − logsumexp(allowed)` by candle, mean over judged rows.

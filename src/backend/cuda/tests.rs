@@ -5,7 +5,7 @@ use super::*;
 use crate::backend::adamw::Settings;
 use crate::backend::candle::CandleBackend;
 use crate::backend::operations::{Operation, dense, input, norm_layer, numbers, operations, stored};
-use crate::backend::training::{Quantity, Term, Training};
+use crate::backend::training::{Quantity, Skipped, Term, Training};
 use crate::error::ErrorKind;
 
 /// What an engine that trains made of something: its result, and the gradients by weight.
@@ -247,7 +247,9 @@ fn gradients_that_are_not_finite_move_nothing() {
     backend.backward().expect("walks back");
     let before = backend.read("x", Quantity::Value).expect("is kept");
     backend.update(&settings, 1, &|_| 1e-2).expect("runs");
-    assert!(!backend.report().expect("reads back").gradient_norm.is_finite());
+    let report = backend.report().expect("reads back");
+    assert!(!report.gradient_norm.is_finite());
+    assert_eq!(report.skipped, Some(Skipped { first: 1, count: 1 }));
     assert_eq!(backend.read("x", Quantity::Value).expect("is kept"), before);
     assert!(backend.read("x", Quantity::Gradient).expect("is kept").iter().all(|g| *g == 0.0), "cleared");
 }

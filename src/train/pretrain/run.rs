@@ -15,7 +15,7 @@ use super::recipe::Recipe;
 use super::start::{Source, Start};
 use super::{Options, Outcome, Places, Role};
 use crate::backend::candle::kernels::random::Stream;
-use crate::backend::training::{Report, Training};
+use crate::backend::training::{Report, Skipped, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::checkpoint::{self, Checkpoint, Position};
 use crate::train::clock::Clock;
@@ -161,7 +161,7 @@ impl<'s, B: Training> Run<'s, B> {
         let tokens = parts.iter().map(|part| part.input.input_ids.len()).sum();
         let (done, last) = (self.position.step, self.position.step == self.steps);
         let read = done == 1 || last || done.is_multiple_of(self.recipe.train.log_every);
-        let report = if read { Some(self.healthy(step, &parts)?) } else { None };
+        let report = if read { Some(self.healthy(step)?) } else { None };
         self.clock.count(tokens, begun);
         if let Some(report) = report {
             let at = self.logged(report, lr, tokens);
@@ -178,14 +178,22 @@ impl<'s, B: Training> Run<'s, B> {
         Ok(())
     }
 
-    /// How the last step went, which must be a number.
-    fn healthy(&self, step: u64, parts: &[MaskedBatch]) -> Result<Report> {
+    /// How the last step went, which must be a number, as all steps before it must have been.
+    fn healthy(&self, step: u64) -> Result<Report> {
         let report = self.pair.engine.report()?;
-        if report.gradient_norm.is_finite() && report.losses.values().all(|loss| loss.is_finite()) {
-            return Ok(report);
+        let finite = report.gradient_norm.is_finite() && report.losses.values().all(|loss| loss.is_finite());
+        match report.skipped {
+            Some(skipped) => Err(self.not_finite(skipped)?),
+            None if finite => Ok(report),
+            None => Err(self.not_finite(Skipped { first: step + 1, count: 1 })?),
         }
-        // Gradients that are not finite moved nothing, so the step can be done again to see where they come from.
-        self.learn(step, parts)?;
+    }
+
+    /// What to say of steps that moved nothing.
+    fn not_finite(&self, Skipped { first, count }: Skipped) -> Result<Error> {
+        // The first is done again to see where they come from. Where later ones have moved weights, it may go well now.
+        let step = first - 1;
+        self.learn(step, &self.blocks.step(&self.recipe, step)?)?;
         let losses = self.pair.engine.report()?.losses;
         let losses: Vec<&str> = losses.iter().filter(|(_, loss)| !loss.is_finite()).map(|(name, _)| *name).collect();
         let weights = coverage::broken(&self.pair.engine)?;
@@ -194,11 +202,11 @@ impl<'s, B: Training> Run<'s, B> {
             (true, false) => format!("the gradient of {}", coverage::first_few(&weights)),
             (true, true) => "the norm of all gradients together".to_owned(),
         };
+        let later = if count > 1 { format!(" and {} later ones", count - 1) } else { String::new() };
         let message = format!(
-            "{what} is not finite at step {}: lower the learning rate; the last checkpoint is as it was",
-            step + 1
+            "{what} is not finite at step {first}{later}: lower the learning rate; the last checkpoint is as it was"
         );
-        Err(Error::new(ErrorKind::Backend, message))
+        Ok(Error::new(ErrorKind::Backend, message))
     }
 
     fn logged(&self, report: Report, lr: f64, tokens: usize) -> Logged {
@@ -221,6 +229,10 @@ impl<'s, B: Training> Run<'s, B> {
     fn pause(&mut self, options: &Options<'_>) -> Result<bool> {
         let stop = options.stop.load(Ordering::Relaxed);
         if self.goes_on() && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
+            // A run that goes on from here would not hear of them.
+            if let Some(skipped) = self.pair.engine.report()?.skipped {
+                return Err(self.not_finite(skipped)?);
+            }
             checkpoint::save(&self.at(CHECKPOINT), &self.position, &self.pair.engine)?;
             self.clock.saved = Instant::now();
             return Ok(stop);
