@@ -23,6 +23,8 @@ pub mod simd;
 #[cfg(feature = "candle")]
 mod tape;
 #[cfg(feature = "candle")]
+pub mod top_words;
+#[cfg(feature = "candle")]
 pub mod training;
 #[cfg(feature = "candle")]
 mod watched;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::adamw::Settings;
+use super::top_words::TopWords;
 use super::{Backend, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -126,6 +127,20 @@ pub enum Term<'a, T> {
         logits: &'a T,
         /// `[M, V]`.
         teacher: &'a T,
+    },
+    /// [`Term::Divergence`] against a teacher of whom only the likeliest words were kept, at their temperature.
+    TopDivergence {
+        /// `[M, V]`.
+        logits: &'a T,
+        /// Of `M` rows.
+        teacher: &'a TopWords,
+    },
+    /// [`Term::SoftCrossEntropy`] against such a teacher, at the temperature of what was kept.
+    TopSoftCrossEntropy {
+        /// `[M, V]`.
+        logits: &'a T,
+        /// Of `M` rows.
+        teacher: &'a TopWords,
     },
     /// Mean over rows of `1 − cos(x, teacher)`.
     Cosine {

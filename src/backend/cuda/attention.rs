@@ -13,11 +13,11 @@ use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use super::operations::{take_columns, width, widths};
 use super::product::Heads;
+use super::qkv::Source;
 use super::{CudaBackend, Tensor, lock};
+use crate::backend::Lengths;
 use crate::backend::candle::kernels::random::Dropout;
-use crate::backend::shapes::check_attention;
 use crate::backend::tape::Gradients as _;
-use crate::backend::{Lengths, Qkv};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest row of a map that the kernels hold in registers.
@@ -34,39 +34,6 @@ struct Inner {
     parts: [Laid; 3],
     /// `[S · heads, L, L]`, one number a row.
     map: Tensor,
-}
-
-/// Where query, key and value come from.
-pub(super) enum Source {
-    Joined(Tensor),
-    Apart { query_key: Tensor, value: Tensor },
-}
-
-impl Source {
-    pub(super) fn new(backend: &CudaBackend, qkv: Qkv<'_, Tensor>) -> Result<Self> {
-        Ok(match qkv {
-            Qkv::Joined(x) => Self::Joined(backend.packed(x)?),
-            Qkv::Apart { query_key, value } => {
-                Self::Apart { query_key: backend.packed(query_key)?, value: backend.packed(value)? }
-            }
-        })
-    }
-
-    /// The sum of the widths of all heads.
-    fn hidden(&self, heads: usize, lengths: &Lengths) -> Result<usize> {
-        let dims = |x: &Tensor| [x.rows, x.columns];
-        match self {
-            Self::Joined(x) => check_attention(&[dims(x)], heads, lengths),
-            Self::Apart { query_key, value } => check_attention(&[dims(query_key), dims(value)], heads, lengths),
-        }
-    }
-
-    fn ids(&self) -> [u64; 2] {
-        match self {
-            Self::Joined(x) => [x.id(), x.id()],
-            Self::Apart { query_key, value } => [query_key.id(), value.id()],
-        }
-    }
 }
 
 /// Heads where products find them.

@@ -5,6 +5,7 @@ use super::*;
 use crate::backend::adamw::Settings;
 use crate::backend::candle::CandleBackend;
 use crate::backend::operations::{Operation, dense, input, norm_layer, numbers, operations, stored};
+use crate::backend::top_words::TopWords;
 use crate::backend::training::{Quantity, Skipped, Term, Training};
 use crate::error::ErrorKind;
 
@@ -135,9 +136,10 @@ fn loss<B: Training>(backend: &B, lose: Loss<B>) -> Outcome {
 /// Builds something and loses on it.
 type Loss<B> = fn(&B) -> Result<()>;
 
-fn losses<B: Training>() -> [(&'static str, Loss<B>); 4] {
+fn losses<B: Training>() -> [(&'static str, Loss<B>); 5] {
     [
         ("at the masks", words),
+        ("against the likeliest words", likeliest_words),
         ("hidden states", states),
         ("attention maps", maps),
         ("a map without its context", map_alone),
@@ -154,6 +156,17 @@ fn words<B: Training>(backend: &B) -> Result<()> {
     backend.lose("hard", Term::CrossEntropy { logits, labels: &labels }, 2.0)?;
     backend.lose("soft", Term::Divergence { logits, teacher, temperature: 2.0 }, 5.0)?;
     backend.lose("entropy", Term::SoftCrossEntropy { logits, teacher }, 0.5)
+}
+
+/// Of 1,031 words eight, and all.
+fn likeliest_words<B: Training>(backend: &B) -> Result<()> {
+    let x = input(backend, "x", 13, 24, 1)?;
+    let logits = &backend.linear(&x, &dense(backend, 1031, 24, &["w"])?, Activation::None)?;
+    let said = numbers(13 * 1031, 5);
+    let some = TopWords::new(&said, 1031, 8, 2.0);
+    let all = TopWords::new(&said, 1031, 1031, 1.0);
+    backend.lose("soft", Term::TopDivergence { logits, teacher: &some }, 5.0)?;
+    backend.lose("entropy", Term::TopSoftCrossEntropy { logits, teacher: &all }, 0.5)
 }
 
 fn states<B: Training>(backend: &B) -> Result<()> {

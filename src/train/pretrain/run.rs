@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::cache::Cache;
 use super::material::Material;
 use super::progress::{Logged, Progress};
 use super::recipe::Recipe;
@@ -41,10 +42,13 @@ pub fn pretrain<B: Training>(
 ) -> Result<Outcome> {
     let parsed = Recipe::parse(recipe)?;
     let start = Start::new(&parsed, places)?;
-    let mut run = Run::prepare(parsed, recipe, &start, places, engine, progress)?;
+    let mut run = Run::prepare(parsed, recipe, &start, places, &engine, progress)?;
     if let Some(outcome) = run.finished(options)? {
         progress.note("this run has come to its end: there is nothing to go on with");
         return Ok(outcome);
+    }
+    if !run.ask_once(&engine, options, progress)? {
+        return Ok(run.outcome(true));
     }
     run.open(recipe, options)?;
     progress.begins(run.position.step, run.steps);
@@ -65,6 +69,7 @@ struct Run<'s, B: Training> {
     out: PathBuf,
     pair: Pair<B>,
     blocks: Material,
+    cache: Option<Cache>,
     steps: u64,
     warmup: u64,
     position: Position,
@@ -78,7 +83,7 @@ impl<'s, B: Training> Run<'s, B> {
         text: &str,
         start: &'s Start,
         places: &Places,
-        engine: impl Fn(Role) -> Result<B>,
+        engine: &impl Fn(Role) -> Result<B>,
         progress: &mut dyn Progress,
     ) -> Result<Self> {
         let blocks = Material::open(&recipe, start, &places.blocks)?;
@@ -95,7 +100,8 @@ impl<'s, B: Training> Run<'s, B> {
         let student = engine(Role::Learn { seed: recipe.seed })?;
         let model = start.student.load(&student, &weights, Some(recipe.dropout()))?;
         drop(weights);
-        let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher());
+        let cache = Cache::of(&recipe, start, &blocks, &places.blocks)?;
+        let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher() && cache.is_none());
         let drops = recipe.teacher.dropout;
         let role = if drops { Role::Drop { seed: teacher_seed(recipe.seed) } } else { Role::Answer };
         let teacher = teacher.map(|source| answering(source, engine(role)?, drops)).transpose()?;
@@ -104,7 +110,7 @@ impl<'s, B: Training> Run<'s, B> {
         let run = blocks.identity(text, start);
         let position = Position { run, stage: 0, stage_step: 0, step: 0, best: None };
         let (out, clock) = (places.out.clone(), Clock::new());
-        Ok(Self { recipe, start, out, pair, blocks, steps, warmup, position, journal: None, clock })
+        Ok(Self { recipe, start, out, pair, blocks, cache, steps, warmup, position, journal: None, clock })
     }
 
     /// How this run ended, if it is to go on and the folder holds its result.
@@ -120,6 +126,25 @@ impl<'s, B: Training> Run<'s, B> {
         }
         let held_out = metrics["held_out_masked_lm"].as_f64();
         Ok(Some(Outcome { step: metrics["steps"].as_u64().unwrap_or(self.steps), held_out, stopped: false }))
+    }
+
+    /// Asks the teacher for what the cache does not hold yet; says whether it came to the end.
+    fn ask_once(
+        &mut self,
+        engine: &impl Fn(Role) -> Result<B>,
+        options: &Options<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<bool> {
+        let (Some(cache), Some(source)) = (&mut self.cache, &self.start.teacher) else { return Ok(true) };
+        if !cache.is_complete() {
+            progress.note(&format!("the teacher is asked first, into {}", cache.folder().display()));
+            let teacher = answering(source, engine(Role::Answer)?, false)?;
+            let stop = || options.stop.load(Ordering::Relaxed);
+            if !cache.fill(&teacher, &self.recipe, &self.blocks, stop, |done, of| progress.asked(done, of))? {
+                return Ok(false);
+            }
+        }
+        cache.open().map_err(|e| e.at("teacher.cache")).map(|()| true)
     }
 
     /// Makes the run folder ready, or finds where to go on.
@@ -172,8 +197,16 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     fn learn(&self, step: u64, parts: &[MaskedBatch]) -> Result<()> {
+        let places = self.cache.as_ref().map(|cache| (cache, self.blocks.places(&self.recipe, step)));
         for ((part, batch), share) in (0..).zip(parts).zip(Share::of(parts)) {
-            self.pair.learn(step, part, batch, share)?;
+            match &places {
+                None => self.pair.learn(step, part, batch, share)?,
+                Some((cache, places)) => {
+                    let size = self.recipe.part();
+                    let said = cache.read(&places[part as usize * size..][..size], batch.rows.len())?;
+                    self.pair.learn_again(step, part, batch, share, &said)?;
+                }
+            }
         }
         Ok(())
     }
@@ -189,19 +222,20 @@ impl<'s, B: Training> Run<'s, B> {
         }
     }
 
+    /// Refuses a run of which some step moved nothing.
+    fn all_moved(&self) -> Result<()> {
+        match self.pair.engine.report()?.skipped {
+            Some(skipped) => Err(self.not_finite(skipped)?),
+            None => Ok(()),
+        }
+    }
+
     /// What to say of steps that moved nothing.
     fn not_finite(&self, Skipped { first, count }: Skipped) -> Result<Error> {
         // The first is done again to see where they come from. Where later ones have moved weights, it may go well now.
         let step = first - 1;
         self.learn(step, &self.blocks.step(&self.recipe, step)?)?;
-        let losses = self.pair.engine.report()?.losses;
-        let losses: Vec<&str> = losses.iter().filter(|(_, loss)| !loss.is_finite()).map(|(name, _)| *name).collect();
-        let weights = coverage::broken(&self.pair.engine)?;
-        let what = match (losses.is_empty(), weights.is_empty()) {
-            (false, _) => format!("the loss of {}", losses.join(", ")),
-            (true, false) => format!("the gradient of {}", coverage::first_few(&weights)),
-            (true, true) => "the norm of all gradients together".to_owned(),
-        };
+        let what = coverage::cause(&self.pair.engine)?;
         let later = if count > 1 { format!(" and {} later ones", count - 1) } else { String::new() };
         let message = format!(
             "{what} is not finite at step {first}{later}: lower the learning rate; the last checkpoint is as it was"
@@ -229,10 +263,7 @@ impl<'s, B: Training> Run<'s, B> {
     fn pause(&mut self, options: &Options<'_>) -> Result<bool> {
         let stop = options.stop.load(Ordering::Relaxed);
         if self.goes_on() && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
-            // A run that goes on from here would not hear of them.
-            if let Some(skipped) = self.pair.engine.report()?.skipped {
-                return Err(self.not_finite(skipped)?);
-            }
+            self.all_moved()?; // a run that goes on from here would not hear of it
             checkpoint::save(&self.at(CHECKPOINT), &self.position, &self.pair.engine)?;
             self.clock.saved = Instant::now();
             return Ok(stop);
@@ -242,6 +273,7 @@ impl<'s, B: Training> Run<'s, B> {
 
     /// Writes the result; the checkpoint goes last, so that a run that is killed here comes to the same end again.
     fn close(&mut self) -> Result<()> {
+        self.all_moved()?;
         let patient = self.recipe.evaluate.patience.is_some();
         if !patient {
             self.keep()?;

@@ -118,8 +118,13 @@ impl Start {
     pub(super) fn provenance(&self) -> Value {
         json!({
             "student": self.student.folder.sha256(),
-            "teacher": self.teacher.as_ref().map(|teacher| teacher.folder.sha256()),
+            "teacher": self.teacher_provenance(),
         })
+    }
+
+    /// The hashes of what the teacher was read from.
+    pub(super) fn teacher_provenance(&self) -> Value {
+        json!(self.teacher.as_ref().map(|teacher| teacher.folder.sha256()))
     }
 
     /// The files of the student's tokenizer.
