@@ -3,7 +3,8 @@
 //!
 //! A student of 4 layers, 312 wide, learns from a BERT-base what its attention maps, its hidden states and its words at
 //! 15 % masked places are: teacher forward, student forward, losses, backward, AdamW. Random weights, random words, dropout of
-//! 0.1 in the student. `distil_step.py` does the same in PyTorch.
+//! 0.1 in the student. `distil_step.py` does the same in PyTorch. With `--words` it learns words alone, masked ones and the
+//! teacher's; with `--kept 64` from the 64 likeliest that the teacher said before, which is not asked again.
 
 mod allocator;
 
@@ -12,6 +13,7 @@ use std::time::Instant;
 use clinlite::backend::adamw::Settings;
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::candle::kernels::random::Stream;
+use clinlite::backend::top_words::TopWords;
 use clinlite::backend::training::Training;
 use clinlite::models::{Batch, Config, MaskedLm};
 use clinlite::train::corpus::MaskedBatch;
@@ -31,6 +33,10 @@ struct Work {
     sequences: usize,
     length: usize,
     steps: u64,
+    /// Learns no states and no maps.
+    words: bool,
+    /// Words that the teacher said before, at each mask; 0: it is asked.
+    kept: usize,
 }
 
 fn main() -> Result<()> {
@@ -40,6 +46,8 @@ fn main() -> Result<()> {
         sequences: number("--sequences", 4),
         length: number("--length", 128),
         steps: number("--steps", 10) as u64,
+        words: std::env::args().any(|argument| argument == "--words"),
+        kept: number("--kept", 0),
     };
     match work.device.as_str() {
         "cpu" => run(&work, CandleBackend::training(1), CandleBackend::inference(candle_core::Device::Cpu), || Ok(())),
@@ -59,14 +67,19 @@ fn main() -> Result<()> {
 }
 
 fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Result<()>) -> Result<()> {
-    let teacher = Teacher { model: model(&teacher, TEACHER)?, engine: teacher, width: TEACHER[1] };
-    let student = model(&engine, STUDENT)?;
-    let pair = Pair::new(engine, student, STUDENT[1], Some(teacher), objective(), 1)?;
+    let teacher = Teacher { model: model(&teacher, TEACHER)?, engine: teacher, width: TEACHER[1], drops: false };
+    let (student, batch) = (model(&engine, STUDENT)?, material(work));
+    let said = (work.kept > 0).then(|| said(&teacher, &batch, work.kept)).transpose()?;
+    let teacher = said.is_none().then_some(teacher);
+    let objective = if work.words || said.is_some() { words() } else { objective() };
+    let pair = Pair::new(engine, student, STUDENT[1], teacher, objective, 1)?;
     let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4, clip: 1.0, ema: 0.0 };
     pair.engine.restart(false)?;
-    let batch = material(work);
     let step = |at: u64| {
-        pair.learn(at, 0, &batch, Share::WHOLE)?;
+        match &said {
+            None => pair.learn(at, 0, &batch, Share::WHOLE)?,
+            Some(said) => pair.learn_again(at, 0, &batch, Share::WHOLE, said)?,
+        }
         pair.engine.update(&settings, at + 1, &|_| 5e-4)
     };
     (0..3).try_for_each(step)?;
@@ -119,11 +132,23 @@ fn model<B: Training>(engine: &B, [layers, d, f]: [usize; 3]) -> Result<MaskedLm
     let config = serde_json::json!({
         "vocab_size": VOCABULARY, "hidden_size": d, "num_hidden_layers": layers, "num_attention_heads": HEADS,
         "intermediate_size": f, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.0,
     });
     let config = Config::new("bert", &config)?;
     let mut weights = Weights::from_files([], Names::Bert)?;
     draw_missing(&mut weights, &config, true, 1)?;
     MaskedLm::load(engine, &weights.root(), &config, true)
+}
+
+/// The words behind the masks, and the teacher's.
+fn words() -> Objective {
+    Objective { masked_lm: 1.0, divergence: 1.0, ..Objective::default() }
+}
+
+/// What the teacher finds likeliest.
+fn said<B: Training>(teacher: &Teacher<B>, batch: &MaskedBatch, kept: usize) -> Result<TopWords> {
+    let logits = teacher.model.forward(&teacher.engine, &batch.input, Some(&batch.rows))?;
+    Ok(TopWords::new(&pollster::block_on(teacher.engine.to_host(&logits))?, VOCABULARY, kept, 1.0))
 }
 
 /// TinyClinicalBERT's.

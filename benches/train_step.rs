@@ -98,6 +98,7 @@ fn config() -> Config {
     let config = serde_json::json!({
         "vocab_size": VOCABULARY, "hidden_size": D, "num_hidden_layers": LAYERS, "num_attention_heads": 12,
         "intermediate_size": F, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.0,
     });
     Config::new("bert", &config).expect("the fields of a config")
 }

@@ -100,7 +100,7 @@ fn pair(recipe: &str, objective: Objective) -> Pair<CandleBackend> {
     let teacher = objective.needs_teacher().then(|| {
         let engine = CandleBackend::inference(Device::Cpu);
         let (model, width) = model(&engine, "teacher");
-        Teacher { engine, model, width }
+        Teacher { engine, model, width, drops: false }
     });
     let pair = Pair::new(engine, student, width, teacher, objective, 0).unwrap();
     if let Ok(bytes) = fs::read(place(recipe).join("projector.safetensors")) {

@@ -1,5 +1,7 @@
 //! Pre-training runs: what they leave, that they go on exactly, and what they refuse.
 
+mod cache;
+mod dropout;
 mod early;
 mod refusals;
 

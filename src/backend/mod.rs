@@ -23,6 +23,8 @@ pub mod simd;
 #[cfg(feature = "candle")]
 mod tape;
 #[cfg(feature = "candle")]
+pub mod top_words;
+#[cfg(feature = "candle")]
 pub mod training;
 #[cfg(feature = "candle")]
 pub mod tuning;
@@ -67,6 +69,21 @@ pub trait Backend {
     /// Scaled dot-product attention inside each sequence. Query, key and value are `[R, H]` each, split in `heads`; the
     /// result is `[R, H]`.
     fn attention(&self, qkv: Qkv<'_, Self::Tensor>, heads: usize, lengths: &Lengths) -> Result<Self::Tensor>;
+
+    /// [`Self::attention`] of which training zeroes probabilities with probability `p` and scales the rest. Only training
+    /// overrides this. What [`Self::observe_attention`] shows is the softmax before it.
+    ///
+    /// # Errors
+    /// As [`Self::attention`].
+    fn attention_with_dropout(
+        &self,
+        qkv: Qkv<'_, Self::Tensor>,
+        heads: usize,
+        lengths: &Lengths,
+        _p: f32,
+    ) -> Result<Self::Tensor> {
+        self.attention(qkv, heads, lengths)
+    }
 
     /// `x + y`, both `[R, H]`.
     fn add(&self, x: &Self::Tensor, y: &Self::Tensor) -> Result<Self::Tensor>;

@@ -81,6 +81,20 @@ fn attention_ragged<B: Backend>(backend: &B) -> Result<B::Tensor> {
     backend.attention(Qkv::Joined(&x), 4, &Lengths::new(vec![1, 7, 0, 17, 9]))
 }
 
+/// With what is dropped drawn anew after another dropout, and a map that is looked at on the way.
+fn attention_with_dropout<B: Backend>(backend: &B) -> Result<B::Tensor> {
+    let lengths = Lengths::new(vec![1, 7, 0, 17, 9]);
+    let x = backend.dropout(input(backend, "x", 34, 3 * 4 * 5, 1)?, 0.1)?;
+    backend.observe_attention(0, Qkv::Joined(&x), 4, &lengths)?;
+    backend.attention_with_dropout(Qkv::Joined(&x), 4, &lengths, 0.4)
+}
+
+fn attention_of_equal_lengths_with_dropout<B: Backend>(backend: &B) -> Result<B::Tensor> {
+    let (qk, v) = (input(backend, "qk", 48, 2 * 2 * 8, 1)?, input(backend, "v", 48, 2 * 8, 2)?);
+    let lengths = Lengths::new(vec![16, 16, 16]);
+    backend.attention_with_dropout(Qkv::Apart { query_key: &qk, value: &v }, 2, &lengths, 0.1)
+}
+
 fn dropout_middle<B: Backend>(backend: &B) -> Result<B::Tensor> {
     let x = input(backend, "x", 41, 13, 1)?;
     let y = backend.dropout(x, 0.3)?;
@@ -163,7 +177,7 @@ fn partly_frozen<B: Training>(backend: &B) -> Result<B::Tensor> {
 }
 
 /// By name.
-pub(super) fn operations<B: Training>() -> [(&'static str, Operation<B>); 18] {
+pub(super) fn operations<B: Training>() -> [(&'static str, Operation<B>); 20] {
     [
         ("embed, repeated ids", embed_repeated),
         ("linear", linear_plain),
@@ -172,6 +186,8 @@ pub(super) fn operations<B: Training>() -> [(&'static str, Operation<B>); 18] {
         ("norm", norm_alone),
         ("norm with residual", norm_residual),
         ("attention, ragged", attention_ragged),
+        ("attention with dropout, ragged", attention_with_dropout),
+        ("attention with dropout, equal lengths", attention_of_equal_lengths_with_dropout),
         ("dropout", dropout_middle),
         ("linear with relu", linear_relu),
         ("linear with tanh", linear_tanh),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::adamw::Settings;
+use super::top_words::TopWords;
 use super::tuning::{Beside, Tuning};
 use super::{Backend, Site, Stored};
 use crate::error::{Error, ErrorKind, Result};
@@ -132,6 +133,20 @@ pub enum Term<'a, T> {
         /// `[M, V]`.
         teacher: &'a T,
     },
+    /// [`Term::Divergence`] against a teacher of whom only the likeliest words were kept, at their temperature.
+    TopDivergence {
+        /// `[M, V]`.
+        logits: &'a T,
+        /// Of `M` rows.
+        teacher: &'a TopWords,
+    },
+    /// [`Term::SoftCrossEntropy`] against such a teacher, at the temperature of what was kept.
+    TopSoftCrossEntropy {
+        /// `[M, V]`.
+        logits: &'a T,
+        /// Of `M` rows.
+        teacher: &'a TopWords,
+    },
     /// Mean over rows of `1 − cos(x, teacher)`.
     Cosine {
         /// `[R, H]`.
@@ -162,6 +177,17 @@ pub struct Report {
     pub losses: BTreeMap<&'static str, f64>,
     /// The norm of all gradients together, before clipping.
     pub gradient_norm: f64,
+    /// The steps since [`Training::restart`] that moved nothing; absent where all moved.
+    pub skipped: Option<Skipped>,
+}
+
+/// Steps whose gradients were not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The first of them, as [`Training::update`] was told.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
 }
 
 /// What a weight is used as.

@@ -92,6 +92,16 @@ impl Pretraining for Display {
         self.say(&format!("from step {step} of {steps}"));
     }
 
+    fn asked(&mut self, blocks: u64, of: u64) {
+        self.bar.set_length(of);
+        self.bar.set_position(blocks);
+        self.bar.set_message("blocks that the teacher was asked about");
+        if !self.terminal && self.line.is_none_or(|line| line.elapsed() > EVERY) {
+            self.line = Some(Instant::now());
+            eprintln!("the teacher was asked about {blocks} of {of} blocks");
+        }
+    }
+
     fn stepped(&mut self, step: u64) {
         self.bar.set_position(step);
     }

@@ -32,6 +32,9 @@ pub struct Config {
     /// Used in training only.
     #[serde(default = "tenth")]
     pub hidden_dropout_prob: f32,
+    /// Of attention probabilities; used in training only.
+    #[serde(default = "tenth")]
+    pub attention_probs_dropout_prob: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
     /// Segments.
@@ -118,6 +121,8 @@ pub(super) struct Layer<B: Backend> {
     pub(super) output: Linear<B>,
     pub(super) output_norm: Norm<B>,
     pub(super) heads: usize,
+    /// Of attention probabilities.
+    pub(super) probability_dropout: f32,
     /// After the attention.
     pub(super) attention_dropout: f32,
     /// After the feed-forward network.
@@ -137,6 +142,7 @@ impl<B: Backend> Layer<B> {
             output: weights.pp("output.dense").linear(backend, d, f)?,
             output_norm: weights.pp("output.LayerNorm").norm(backend, d, norm)?,
             heads: config.num_attention_heads,
+            probability_dropout: config.attention_probs_dropout_prob,
             attention_dropout: config.hidden_dropout_prob,
             dropout: config.hidden_dropout_prob,
         })
@@ -146,7 +152,8 @@ impl<B: Backend> Layer<B> {
     pub(super) fn forward(&self, backend: &B, i: usize, x: &B::Tensor, lengths: &Lengths) -> Result<B::Tensor> {
         let qkv = backend.linear(x, &self.qkv, Activation::None)?; // [R, 3D]
         backend.observe_attention(i, Qkv::Joined(&qkv), self.heads, lengths)?;
-        let context = backend.attention(Qkv::Joined(&qkv), self.heads, lengths)?; // [R, D]
+        let p = self.probability_dropout;
+        let context = backend.attention_with_dropout(Qkv::Joined(&qkv), self.heads, lengths, p)?; // [R, D]
         let attended = backend.linear(&context, &self.attention_output, Activation::None)?; // [R, D]
         let x = backend.add_norm(&backend.dropout(attended, self.attention_dropout)?, Some(x), &self.attention_norm)?; // [R, D]
         let inner = backend.linear(&x, &self.intermediate, Activation::Gelu)?; // [R, F]

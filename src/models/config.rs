@@ -133,6 +133,18 @@ impl Config {
         self
     }
 
+    /// The same with another share of dropped attention probabilities.
+    #[must_use]
+    pub fn with_attention_dropout(mut self, p: f32) -> Self {
+        match &mut self {
+            Self::Bert(config) => config.attention_probs_dropout_prob = p,
+            Self::DistilBert(config) => config.attention_dropout = p,
+            Self::MobileBert(config) => config.attention_probs_dropout_prob = p,
+            Self::MiniAlbert(config) => config.attention_probs_dropout_prob = p,
+        }
+        self
+    }
+
     /// The same with fewer layers: what stands before the layer of that number.
     #[must_use]
     pub fn with_layers(mut self, layers: usize) -> Self {

@@ -34,6 +34,9 @@ pub struct Config {
     /// Used in training only.
     #[serde(default = "tenth")]
     pub dropout: f32,
+    /// Of attention probabilities; used in training only.
+    #[serde(default = "tenth")]
+    pub attention_dropout: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
 }
@@ -98,6 +101,7 @@ fn load_layer<B: Backend>(backend: &B, weights: &Scope<'_>, config: &Config) -> 
         output: weights.pp("ffn.lin2").linear(backend, d, f)?,
         output_norm: weights.pp("output_layer_norm").norm(backend, d, NORM)?,
         heads: config.n_heads,
+        probability_dropout: config.attention_dropout,
         attention_dropout: 0.0, // unlike BERT
         dropout: config.dropout,
     })

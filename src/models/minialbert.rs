@@ -48,6 +48,9 @@ pub struct Config {
     /// Used in training only.
     #[serde(default = "tenth")]
     pub hidden_dropout_prob: f32,
+    /// Of attention probabilities; used in training only.
+    #[serde(default = "tenth")]
+    pub attention_probs_dropout_prob: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
     /// Segments.
@@ -143,6 +146,7 @@ pub(super) struct MiniAlbert<B: Backend> {
     layer: Layer<B>,
     adapters: Vec<(Adapter<B>, Adapter<B>)>,
     heads: usize,
+    attention_dropout: f32,
     dropout: f32,
 }
 
@@ -163,6 +167,7 @@ impl<B: Backend> MiniAlbert<B> {
                 .map(|i| Ok((adapter("att_adapters", i)?, adapter("mlp_adapters", i)?)))
                 .collect::<Result<_>>()?,
             heads: config.num_attention_heads,
+            attention_dropout: config.attention_probs_dropout_prob,
             dropout: config.hidden_dropout_prob,
         })
     }
@@ -186,7 +191,8 @@ impl<B: Backend> MiniAlbert<B> {
         let x = adapted(adapters.map(|(attention, _)| attention), x)?; // [R, D]
         let qkv = backend.linear(&x, &layer.qkv, Activation::None)?; // [R, 3D]
         backend.observe_attention(i, Qkv::Joined(&qkv), self.heads, lengths)?;
-        let context = backend.attention(Qkv::Joined(&qkv), self.heads, lengths)?; // [R, D]
+        let p = self.attention_dropout;
+        let context = backend.attention_with_dropout(Qkv::Joined(&qkv), self.heads, lengths, p)?; // [R, D]
         let attended = backend.linear(&context, &layer.attention_output, Activation::None)?; // [R, D]
         let attended = backend.dropout(attended, self.dropout)?;
         let x = backend.add_norm(&attended, Some(&x), &layer.attention_norm)?; // [R, D]

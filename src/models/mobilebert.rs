@@ -11,7 +11,7 @@
 
 use serde::Deserialize;
 
-use super::bert::{eps, two};
+use super::bert::{eps, tenth, two};
 use super::config::{divides, only, unsupported};
 use super::{Batch, Shape};
 use crate::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv};
@@ -64,6 +64,9 @@ pub struct Config {
     /// Used in training only.
     #[serde(default)]
     pub hidden_dropout_prob: f32,
+    /// Of attention probabilities; used in training only.
+    #[serde(default = "tenth")]
+    pub attention_probs_dropout_prob: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
     /// Segments.
@@ -238,6 +241,7 @@ pub(super) struct MobileBert<B: Backend> {
     embeddings: Embeddings<B>,
     layers: Vec<Layer<B>>,
     heads: usize,
+    attention_dropout: f32,
     dropout: f32,
 }
 
@@ -249,6 +253,7 @@ impl<B: Backend> MobileBert<B> {
             embeddings: Embeddings::load(backend, &weights.pp("embeddings"), config)?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?,
             heads: config.num_attention_heads,
+            attention_dropout: config.attention_probs_dropout_prob,
             dropout: config.hidden_dropout_prob,
         })
     }
@@ -267,7 +272,7 @@ impl<B: Backend> MobileBert<B> {
         let value = backend.linear(x, &layer.value, Activation::None)?; // [R, T]
         let qkv = Qkv::Apart { query_key: &query_key, value: &value };
         backend.observe_attention(i, qkv, self.heads, lengths)?;
-        let context = backend.attention(qkv, self.heads, lengths)?; // [R, T]
+        let context = backend.attention_with_dropout(qkv, self.heads, lengths, self.attention_dropout)?; // [R, T]
         let mut inner = layer.attention_output.forward(backend, &context, Some(&residual))?; // [R, T]
         for network in &layer.feed_forward {
             inner = network.forward(backend, &inner)?; // [R, T]

@@ -30,6 +30,21 @@ pub fn broken(engine: &impl Training) -> Result<Vec<String>> {
     named(engine, |gradient| gradient.iter().any(|g| !g.is_finite()))
 }
 
+/// What of the step that was just walked back is not finite, for a message.
+///
+/// # Errors
+/// A failure of the engine.
+pub(super) fn cause(engine: &impl Training) -> Result<String> {
+    let losses = engine.report()?.losses;
+    let losses: Vec<&str> = losses.iter().filter(|(_, loss)| !loss.is_finite()).map(|(name, _)| *name).collect();
+    let weights = broken(engine)?;
+    Ok(match (losses.is_empty(), weights.is_empty()) {
+        (false, _) => format!("the loss of {}", losses.join(", ")),
+        (true, false) => format!("the gradient of {}", first_few(&weights)),
+        (true, true) => "the norm of all gradients together".to_owned(),
+    })
+}
+
 /// Names for a message.
 pub(super) fn first_few(names: &[String]) -> String {
     let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };

@@ -143,7 +143,7 @@ impl<B: Training> Run<B> {
         let factor = stage.train.schedule.factor(done, plan.steps, warmup);
         let layers = self.start.model.shape().num_hidden_layers;
         self.backend.update(&stage.train.settings(), done + 1, &|name| rate(name, stage, layers) * factor)?;
-        let Report { mut losses, gradient_norm } = self.backend.report()?;
+        let Report { mut losses, gradient_norm, .. } = self.backend.report()?;
         if self.teacher.is_some() && self.hard() > 0.0 {
             losses.insert("hard", hard);
         }

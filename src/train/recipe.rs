@@ -274,6 +274,8 @@ impl Recipe {
         require((0.0..1.0).contains(&warmup), &place("warmup"), "a share below 1")?;
         require(clip > 0.0, &place("clip"), "above 0")?;
         require((0.0..1.0).contains(&dropout), &place("dropout"), "a share below 1")?;
+        let attention = stage.train.attention_dropout;
+        require((0.0..1.0).contains(&attention), &place("attention_dropout"), "a share below 1")?;
         require((0.0..1.0).contains(&ema), &place("ema"), "below 1")?;
         require(layer_decay > 0.0 && layer_decay <= 1.0, &place("layer_decay"), "above 0, at most 1")?;
         require(stage.train.batch_size > 0, &place("batch_size"), "above 0")?;

@@ -19,6 +19,11 @@ pub enum Role {
     },
     /// To be asked: it keeps nothing to walk back.
     Answer,
+    /// To be asked, and to drop values as if it learnt.
+    Drop {
+        /// Decides what dropout drops.
+        seed: u64,
+    },
 }
 
 impl Role {
@@ -27,6 +32,7 @@ impl Role {
         match self {
             Self::Learn { seed } => CandleBackend::training(seed),
             Self::Answer => CandleBackend::inference(candle_core::Device::Cpu),
+            Self::Drop { seed } => CandleBackend::dropping(seed),
         }
     }
 
@@ -39,6 +45,7 @@ impl Role {
         match self {
             Self::Learn { seed } => CudaBackend::training(device, seed),
             Self::Answer => CudaBackend::inference(device),
+            Self::Drop { seed } => CudaBackend::dropping(device, seed),
         }
     }
 }

@@ -198,7 +198,8 @@ fn begin(recipe: &Recipe, base: &Folder, place: &Path) -> Result<Start> {
     if let Some(layers) = &recipe.model.layers {
         start.take_layers(layers)?;
     }
-    start.model = start.model.with_dropout(recipe.train.dropout);
+    let [hidden, attention] = [recipe.train.dropout, recipe.train.attention_dropout];
+    start.model = start.model.with_dropout(hidden).with_attention_dropout(attention);
     Ok(start)
 }
 

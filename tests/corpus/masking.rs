@@ -1,7 +1,7 @@
 //! What is masked, how often, and that it follows from seed, step and row alone.
 
 use clinlite::text::{Normalization, Tokenizer};
-use clinlite::train::corpus::masking::{Masked, Masking, Options};
+use clinlite::train::corpus::masking::{Masked, Masking, Options, Place};
 use clinlite::train::corpus::{Block, MaskedBatch};
 
 use super::tokenizer;
@@ -159,4 +159,32 @@ fn what_cannot_mask() {
         refused(&without("[UNK]\n[CLS]\n[SEP]\n[MASK]\n[unused1]\n"), Options::default()),
         "the vocabulary has no piece that is text"
     );
+}
+
+/// A mask that comes again follows from its seed, its number and the block, whatever stands beside it.
+#[test]
+fn masks_that_come_again() {
+    let (masking, blocks) = (masking(false), [block(30), block(40), block(30)]);
+    let place = |mask, block| Place { mask, block };
+    let batch = |places: &[Place], blocks: &[Block], seed| masking.fixed(blocks, places, seed);
+    let all = batch(&[place(0, 5), place(1, 6), place(0, 7)], &blocks, 3);
+    let alone = batch(&[place(1, 6)], &blocks[1..2], 3);
+    let first = all.input.lengths.ranges().nth(1).unwrap();
+    assert_eq!(all.input.input_ids[first.clone()], alone.input.input_ids[..]);
+    let here: Vec<u32> = all
+        .rows
+        .iter()
+        .map(|row| *row as usize)
+        .filter(|row| first.contains(row))
+        .map(|row| (row - first.start) as u32)
+        .collect();
+    assert_eq!(here, alone.rows);
+    // Another mask, another block of the same words, another seed.
+    for other in [
+        batch(&[place(2, 6)], &blocks[1..2], 3),
+        batch(&[place(1, 8)], &blocks[1..2], 3),
+        batch(&[place(1, 6)], &blocks[1..2], 4),
+    ] {
+        assert_ne!(other.rows, alone.rows);
+    }
 }

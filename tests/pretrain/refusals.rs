@@ -7,14 +7,15 @@ use std::process::Command;
 
 use clinlite::ErrorKind;
 use clinlite::text::{Normalization, Tokenizer};
+use clinlite::train::checkpoint::Checkpoint;
 use clinlite::train::corpus::blocks::{self, write};
 use clinlite::train::corpus::notes::sources;
-use clinlite::train::pretrain::Places;
+use clinlite::train::pretrain::{Options, Places, pretrain};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 
-use super::{ALONE, TINY, command, fixture, places, run};
+use super::{ALONE, TINY, command, engine, fixture, places, run};
 use crate::support::Scratch;
 
 /// What a run says that does not come to its end.
@@ -23,7 +24,11 @@ fn refusal(recipe: &str, places: &Places, resume: bool) -> String {
 }
 
 /// A copy of a fixture whose files some function changed; without bytes a file is left out.
-fn changed(scratch: &Scratch, of: &str, change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> std::path::PathBuf {
+pub(super) fn changed(
+    scratch: &Scratch,
+    of: &str,
+    change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>,
+) -> std::path::PathBuf {
     let mut files = Vec::new();
     for entry in fs::read_dir(fixture(of)).unwrap() {
         let path = entry.unwrap().path();
@@ -198,6 +203,58 @@ fn numbers_that_are_none() {
     let error = refusal(ALONE, &base, true);
     assert!(error.contains("the loss of masked_lm is not finite at step 2"), "{error}");
     assert!(fs::read(&path).unwrap() == checkpoint);
+}
+
+/// A base that calculates beyond what 32 bits hold wherever a six is read, which the notes have in one place: its words'
+/// table is spoiled there, and its decoder is another matrix.
+fn spoiled_at_a_word(scratch: &Scratch) -> std::path::PathBuf {
+    const TABLE: &str = "bert.embeddings.word_embeddings.weight";
+    let vocab = fs::read_to_string(fixture("tiny-clinical-bert/vocab.txt")).unwrap();
+    let six = vocab.lines().position(|piece| piece == "6").unwrap();
+    let untie = |bytes: &[u8]| {
+        let file = SafeTensors::deserialize(bytes).unwrap();
+        let table = file.tensor(TABLE).unwrap();
+        let (shape, mut spoiled) = (table.shape().to_vec(), table.data().to_vec());
+        spoiled.chunks_exact_mut(4 * shape[1]).nth(six).unwrap().as_chunks_mut().0.fill(f32::MAX.to_le_bytes());
+        let mut views: BTreeMap<String, TensorView<'_>> =
+            file.iter().map(|(name, view)| (name.to_owned(), view)).collect();
+        views.insert("cls.predictions.decoder.weight".to_owned(), views[TABLE].clone());
+        views.insert(TABLE.to_owned(), TensorView::new(Dtype::F32, shape, &spoiled).unwrap());
+        safetensors::serialize(views, None).unwrap()
+    };
+    changed(scratch, "tiny-clinical-bert", |name, bytes| {
+        Some(match name {
+            "model.safetensors" => untie(&bytes),
+            "config.json" => String::from_utf8(bytes)
+                .unwrap()
+                .replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false")
+                .into_bytes(),
+            _ => bytes,
+        })
+    })
+}
+
+/// A step that moves nothing stops the run although nobody looked at it: at the next line of the log, and before a
+/// checkpoint is written.
+#[test]
+fn numbers_that_are_none_between_two_lines_of_the_log() {
+    let scratch = Scratch::new();
+    let own = Places { teacher: None, base: Some(spoiled_at_a_word(&scratch)), ..places(&scratch) };
+    let recipe = ALONE.replace("steps = 3", "steps = 11");
+    let out = |name: &str| Places { out: scratch.path().join(name), ..own.clone() };
+    let each = refusal(&recipe, &out("each"), false);
+    let step: u64 = each.split_once("at step ").unwrap().1.split(':').next().unwrap().parse().unwrap();
+    assert!((2..=10).contains(&step) && each.contains("the loss of masked_lm is not finite"), "{each}");
+    let last = refusal(&recipe.replace("log_every = 1", "log_every = 50"), &out("last"), false);
+    assert!(last.contains(&format!("not finite at step {step}:")), "one such step, {step}: {last}");
+    // With a checkpoint after every step there is none of the step that moved nothing.
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let every = Options { resume: false, checkpoint_every: std::time::Duration::ZERO, stop: &stop };
+    let (rare, places) = (recipe.replace("log_every = 1", "log_every = 50"), out("checkpoints"));
+    let error = pretrain(&rare, &places, &every, engine, &mut ()).unwrap_err().to_string();
+    assert!(error.contains(&format!("not finite at step {step}:")), "{error}");
+    let kept = Checkpoint::read(&places.out.join("checkpoint.safetensors")).unwrap();
+    assert_eq!(kept.position.step, step - 1);
 }
 
 /// A checkpoint with a weight that calculates beyond what 32 bits hold, and with the hash of what it holds.

@@ -64,13 +64,25 @@ pub(super) fn add_norm(
     normalised.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
-/// Attention, one sequence after the other. The result is `[R, H]`.
-pub(super) fn attention(qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
-    let mut outputs = Vec::new();
+/// Attention, one sequence after the other. The result is `[R, H]`. `mask`, if there is one, is what the probabilities are
+/// multiplied with, `[Σ heads · L²]`.
+pub(super) fn attention(
+    qkv: Qkv<'_, Tensor>,
+    heads: usize,
+    lengths: &Lengths,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (mut outputs, mut first) = (Vec::new(), 0);
     for rows in lengths.ranges().filter(|rows| !rows.is_empty()) {
         let [q, k, v] = split(qkv, heads, &rows)?;
-        let hidden = heads * v.dim(2)?;
-        outputs.push(map(&q, &k)?.matmul(&v)?.transpose(0, 1)?.reshape((rows.len(), hidden))?);
+        let (hidden, l) = (heads * v.dim(2)?, rows.len());
+        let mut probabilities = map(&q, &k)?; // [heads, L, L]
+        if let Some(mask) = mask {
+            let mask = mask.flatten_all()?.narrow(0, first, heads * l * l)?.reshape((heads, l, l))?;
+            probabilities = (probabilities * mask)?;
+        }
+        first += heads * l * l;
+        outputs.push(probabilities.matmul(&v)?.transpose(0, 1)?.reshape((l, hidden))?);
     }
     match qkv {
         _ if !outputs.is_empty() => Tensor::cat(&outputs, 0),

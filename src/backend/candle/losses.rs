@@ -3,11 +3,13 @@
 use candle_core::Tensor;
 
 use super::gradients::Gradients;
+use super::kernels::cached_loss::cached_loss;
 use super::kernels::cosine_loss::cosine_loss;
 use super::kernels::map_loss::map_loss;
 use super::kernels::square_loss::square_loss;
-use super::kernels::vocabulary_loss::{hard_loss, soft_loss};
+use super::kernels::vocabulary_loss::{SoftLoss, hard_loss, soft_loss};
 use super::{dims, host};
+use crate::backend::top_words::TopWords;
 use crate::backend::training::Term;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -36,6 +38,10 @@ pub(super) fn lose(term: Term<'_, Tensor>, weight: f32, gradients: &mut Gradient
                 soft_loss(z, t, columns, 1.0, mean(weight, rows), grad).cross_entropy()
             })
         }
+        Term::TopDivergence { logits, teacher } => Ok(cached(logits, teacher, weight, gradients)?.divergence),
+        Term::TopSoftCrossEntropy { logits, teacher } => {
+            Ok(cached(logits, teacher, weight, gradients)?.cross_entropy())
+        }
         Term::Cosine { x, teacher } => {
             let [rows, columns] = dims(x)?;
             compare(x, teacher, gradients, |x, t, grad| cosine_loss(x, t, columns, mean(weight, rows), grad))
@@ -49,6 +55,14 @@ pub(super) fn lose(term: Term<'_, Tensor>, weight: f32, gradients: &mut Gradient
             compare(map, teacher, gradients, |x, t, grad| map_loss(x, t, scale, grad))
         }
     }
+}
+
+/// The loss against the likeliest words of a teacher.
+fn cached(logits: &Tensor, teacher: &TopWords, weight: f64, gradients: &mut Gradients) -> Result<SoftLoss> {
+    let [rows, columns] = dims(logits)?;
+    teacher.check(rows, columns)?;
+    let grad = gradients.sum(logits);
+    host(logits, |z| cached_loss(z, columns, teacher, mean(weight, rows), grad))
 }
 
 fn mean(weight: f64, of: usize) -> f64 {

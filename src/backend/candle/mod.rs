@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{Device, Storage, Tensor};
 
 use self::gradients::{Backward, Gradients};
-use self::kernels::random::Stream;
-use self::kernels::{random, rows};
+use self::kernels::random::{Dropout, Stream};
+use self::kernels::{attention, random, rows};
 pub use self::parameter::{Gradient, Parameter};
 use self::qkv::attention_shape;
 use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
@@ -68,6 +68,12 @@ impl CandleBackend {
     /// For training on the CPU with the fused kernels. The seed decides what dropout drops.
     pub fn training(seed: u64) -> Self {
         Self::new(Device::Cpu, true, true, seed)
+    }
+
+    /// For answers on the CPU of a model that drops values as if it learnt, from `begin` to `evaluate`: no names kept, no
+    /// gradients. The seed decides what is dropped.
+    pub fn dropping(seed: u64) -> Self {
+        Self::new(Device::Cpu, true, false, seed)
     }
 
     /// For training through candle's own operations and gradients (`Tensor::backward`): slow, and the judge of
@@ -122,6 +128,14 @@ impl CandleBackend {
         if weights.into_iter().any(|weight| learns(weight)) {
             self.reached.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// What the next dropout of this step and part draws from; nothing where none is to happen.
+    fn dropped(&self, p: f32) -> Option<Stream> {
+        (self.training.load(Ordering::Relaxed) && p > 0.0).then(|| {
+            let site = self.site.fetch_add(1, Ordering::Relaxed);
+            Stream::new(self.seed, self.step.load(Ordering::Relaxed), site)
+        })
     }
 
     fn record(&self, output: &Tensor, backward: Backward) {
@@ -199,11 +213,19 @@ impl Backend for CandleBackend {
     }
 
     fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+        self.attention_with_dropout(qkv, heads, lengths, 0.0)
+    }
+
+    fn attention_with_dropout(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths, p: f32) -> Result<Tensor> {
         let shape = attention_shape(qkv, heads, lengths)?;
+        let stream = self.dropped(p);
         if !self.fused {
-            return composed::attention(qkv, heads, lengths).map_err(engine);
+            let n = heads * lengths.ranges().map(|rows| rows.len() * rows.len()).sum::<usize>();
+            let mask = stream.map(|stream| self.tensor(random::dropout(&vec![1.0; n], p, stream), 1)).transpose()?;
+            return composed::attention(qkv, heads, lengths, mask.as_ref()).map_err(engine);
         }
-        self.fused_attention(qkv, shape)
+        let dropout = stream.map(|stream| Dropout::new(p, stream));
+        self.fused_attention(qkv, attention::Shape { dropout, ..shape })
     }
 
     fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
@@ -258,11 +280,7 @@ impl Backend for CandleBackend {
     }
 
     fn dropout(&self, x: Tensor, p: f32) -> Result<Tensor> {
-        if !self.training.load(Ordering::Relaxed) || p <= 0.0 {
-            return Ok(x);
-        }
-        let site = self.site.fetch_add(1, Ordering::Relaxed);
-        let stream = Stream::new(self.seed, self.step.load(Ordering::Relaxed), site);
+        let Some(stream) = self.dropped(p) else { return Ok(x) };
         let columns = x.dim(1).map_err(engine)?;
         if !self.fused {
             let mask = self.tensor(random::dropout(&vec![1.0; x.elem_count()], p, stream), columns)?;

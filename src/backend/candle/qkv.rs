@@ -50,7 +50,7 @@ pub(super) fn attention_shape(qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Leng
         Qkv::Joined(x) => check_attention(&[dims(x)?], heads, lengths),
         Qkv::Apart { query_key, value } => check_attention(&[dims(query_key)?, dims(value)?], heads, lengths),
     }?;
-    Ok(attention::Shape { lengths: lengths.clone(), heads, hidden })
+    Ok(attention::Shape { lengths: lengths.clone(), heads, hidden, dropout: None })
 }
 
 /// Query, key and value where they lie.

@@ -10,7 +10,7 @@ use super::gradients::Gradients;
 use super::{CandleBackend, Parameter, lock, losses};
 use crate::backend::Site;
 use crate::backend::adamw::Settings;
-use crate::backend::training::{Layout, Quantity, Report, Term, Training};
+use crate::backend::training::{Layout, Quantity, Report, Skipped, Term, Training};
 use crate::backend::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -59,7 +59,8 @@ impl Training for CandleBackend {
     fn begin(&self, step: u64, part: u32) {
         self.forget();
         if part == 0 {
-            *lock(&self.report) = Report::default();
+            let mut report = lock(&self.report);
+            *report = Report { skipped: report.skipped, ..Report::default() };
         }
         self.training.store(true, Ordering::Relaxed);
         self.reached.store(false, Ordering::Relaxed);
@@ -106,6 +107,7 @@ impl Training for CandleBackend {
     }
 
     fn restart(&self, average: bool) -> Result<()> {
+        lock(&self.report).skipped = None;
         for parameter in lock(&self.parameters).values().filter(|parameter| parameter.learns()) {
             *parameter.moments() = Moments::new(parameter, average)?;
         }
@@ -116,7 +118,11 @@ impl Training for CandleBackend {
         let parameters = lock(&self.parameters);
         let squares = parameters.values().map(|p| p.gradient().squared_norm(p.columns()));
         let norm = squares.sum::<f64>().sqrt();
-        lock(&self.report).gradient_norm = norm;
+        let report = &mut *lock(&self.report);
+        report.gradient_norm = norm;
+        if !norm.is_finite() {
+            report.skipped.get_or_insert(Skipped { first: step, count: 0 }).count += 1;
+        }
         let scale = settings.scale(norm) as f32;
         for (name, parameter) in parameters.iter().filter(|(_, parameter)| parameter.learns()) {
             let mut gradient = parameter.gradient();

@@ -13,10 +13,11 @@ use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use super::operations::{take_columns, width, widths};
 use super::product::Heads;
+use super::qkv::Source;
 use super::{CudaBackend, Tensor, lock};
-use crate::backend::shapes::check_attention;
+use crate::backend::Lengths;
+use crate::backend::candle::kernels::random::Dropout;
 use crate::backend::tape::Gradients as _;
-use crate::backend::{Lengths, Qkv};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest row of a map that the kernels hold in registers.
@@ -33,39 +34,6 @@ struct Inner {
     parts: [Laid; 3],
     /// `[S · heads, L, L]`, one number a row.
     map: Tensor,
-}
-
-/// Where query, key and value come from.
-pub(super) enum Source {
-    Joined(Tensor),
-    Apart { query_key: Tensor, value: Tensor },
-}
-
-impl Source {
-    pub(super) fn new(backend: &CudaBackend, qkv: Qkv<'_, Tensor>) -> Result<Self> {
-        Ok(match qkv {
-            Qkv::Joined(x) => Self::Joined(backend.packed(x)?),
-            Qkv::Apart { query_key, value } => {
-                Self::Apart { query_key: backend.packed(query_key)?, value: backend.packed(value)? }
-            }
-        })
-    }
-
-    /// The sum of the widths of all heads.
-    fn hidden(&self, heads: usize, lengths: &Lengths) -> Result<usize> {
-        let dims = |x: &Tensor| [x.rows, x.columns];
-        match self {
-            Self::Joined(x) => check_attention(&[dims(x)], heads, lengths),
-            Self::Apart { query_key, value } => check_attention(&[dims(query_key), dims(value)], heads, lengths),
-        }
-    }
-
-    fn ids(&self) -> [u64; 2] {
-        match self {
-            Self::Joined(x) => [x.id(), x.id()],
-            Self::Apart { query_key, value } => [query_key.id(), value.id()],
-        }
-    }
 }
 
 /// Heads where products find them.
@@ -236,22 +204,52 @@ impl State {
         Ok(Self(Arc::new(Inner { shape, source, parts, map })))
     }
 
+    /// Maps, or gradients of theirs, as dropout leaves them.
+    fn drop(&self, device: &Device, to: &Buffer, from: &Buffer, dropout: Dropout) -> Result<()> {
+        let shape = &self.0.shape;
+        let ((low, high), squares) = (dropout.stream.key(), shape.squares.as_ref().map(|(squares, _)| squares));
+        let args = [
+            to.into(),
+            from.into(),
+            (&shape.starts).into(),
+            squares.into(),
+            shape.heads.into(),
+            shape.l.into(),
+            dropout.threshold.into(),
+            dropout.scale.into(),
+            low.into(),
+            high.into(),
+        ];
+        device.launch("drop_maps", Grid::blocks(shape.maps(), 256), &args)
+    }
+
+    /// What the value is multiplied with: the map, after dropout if there is one.
+    fn weights(&self, device: &Device, dropout: Option<Dropout>) -> Result<Arc<Buffer>> {
+        let Inner { shape, map, .. } = &*self.0;
+        let Some(dropout) = dropout else { return Ok(Arc::clone(&map.buffer)) };
+        let dropped = device.activations(shape.maps() * shape.l * shape.l)?;
+        self.drop(device, &dropped, &map.buffer, dropout)?;
+        Ok(Arc::new(dropped))
+    }
+
     /// `[R, H]`.
-    fn context(&self, device: &Device) -> Result<Tensor> {
-        let Inner { shape, parts, map, .. } = &*self.0;
+    fn context(&self, device: &Device, dropout: Option<Dropout>) -> Result<Tensor> {
+        let Inner { shape, parts, .. } = &*self.0;
         let y = Tensor::new(device.activations(shape.rows * shape.hidden())?, shape.rows, shape.hidden());
         let to = shape.lay(device, &y, 0)?;
-        let map = shape.squares_of(device, &map.buffer, shape.l)?;
-        device.products(&to.heads, [shape.l, shape.w, shape.l], &map, &parts[2].heads)?;
+        let weights = self.weights(device, dropout)?;
+        let weights = shape.squares_of(device, &weights, shape.l)?;
+        device.products(&to.heads, [shape.l, shape.w, shape.l], &weights, &parts[2].heads)?;
         shape.merge(device, &to, &y, 0)?;
         Ok(y)
     }
 
-    /// Adds the gradients of query, key and value, given that of the context, that of the map, or both.
+    /// Adds the gradients of query, key and value, given that of the context, with the dropout that made it, that of the
+    /// map, or both.
     fn backward(
         &self,
         device: &Device,
-        context: Option<&Tensor>,
+        context: Option<(&Tensor, Option<Dropout>)>,
         map_grad: Option<&Tensor>,
         gradients: &mut Gradients,
     ) -> Result<()> {
@@ -264,12 +262,16 @@ impl State {
         let out = Tensor::new(out?, shape.rows, 3 * hidden);
         let slope = if context.is_some() { device.activations(n) } else { device.zeros(n * bytes) }?;
         let slopes = shape.squares_of(device, &slope, l)?;
-        if let Some(context) = context {
-            let (grad, maps) = (shape.split(device, context, 0)?, shape.squares_of(device, &map.buffer, l)?);
+        if let Some((context, dropout)) = context {
+            let weights = self.weights(device, dropout)?;
+            let (grad, maps) = (shape.split(device, context, 0)?, shape.squares_of(device, &weights, l)?);
             let value = shape.lay(device, &out, 2 * hidden)?;
             device.products(&value.heads, [l, w, l], maps.turned(), &grad.heads)?;
             shape.merge(device, &value, &out, 2 * hidden)?;
             device.products(&slopes, [l, l, w], &grad.heads, parts[2].heads.turned())?;
+            if let Some(dropout) = dropout {
+                self.drop(device, &slope, &slope, dropout)?;
+            }
         }
         let extra = map_grad.map(|grad| self.fill(device, grad)).transpose()?;
         let extra = Arg::U64(extra.as_ref().map_or(0, |extra| extra.buffer.at()));
@@ -316,19 +318,20 @@ impl State {
 impl CudaBackend {
     /// `[R, H]`. If the map of this attention was just asked for, what that worked out serves here too, and one way back
     /// takes the gradients of both.
-    pub(super) fn run_attention(&self, source: Source, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+    pub(super) fn run_attention(&self, source: Source, heads: usize, lengths: &Lengths, p: f32) -> Result<Tensor> {
+        let dropout = self.dropped(p).map(|stream| Dropout::new(p, stream));
         let asked = lock(&self.attention).take();
         let known = asked.filter(|(state, _)| state.0.source.ids() == source.ids());
         let (state, map) = match known {
             Some((state, map)) => (state, Some(map)),
             None => (State::new(&self.device, source, heads, lengths)?, None),
         };
-        let y = state.context(&self.device)?;
+        let y = state.context(&self.device, dropout)?;
         if self.recording() {
             let device = Arc::clone(&self.device);
             let backward = move |grad: Tensor, gradients: &mut Gradients| {
                 let map_grad = map.and_then(|map| gradients.take(&map));
-                state.backward(&device, Some(&grad), map_grad.as_ref(), gradients)
+                state.backward(&device, Some((&grad, dropout)), map_grad.as_ref(), gradients)
             };
             self.record(&y, Box::new(backward));
         }

@@ -6,6 +6,7 @@ use super::launch::{Arg, Grid};
 use super::memory::Buffer;
 use super::operations::{width, widths};
 use super::tensor::Tensor;
+use crate::backend::top_words::TopWords;
 use crate::backend::training::Term;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -83,6 +84,8 @@ impl Loser<'_> {
                 same_shape(logits, teacher)?;
                 self.vocabulary(logits, Arg::U64(0), teacher.arg(), 1.0, true)
             }
+            Term::TopDivergence { logits, teacher } => self.cached(logits, teacher, false),
+            Term::TopSoftCrossEntropy { logits, teacher } => self.cached(logits, teacher, true),
             Term::Cosine { x, teacher } => self.cosine(x, teacher),
             Term::MeanSquares { x, teacher } => self.elements(x, teacher, false),
             Term::MapDivergence { map, teacher } => self.elements(map, teacher, true),
@@ -117,6 +120,31 @@ impl Loser<'_> {
             device.launch(kernel, Grid::blocks(rows, 256), &args)
         })?;
         self.losses.add(device, self.name, &losses, rows, weight)
+    }
+
+    /// Spreads the likeliest words out to logits that make the same distribution: of every word that was left out
+    /// `T · (rest − ln n)`, where `n` words were.
+    fn cached(&mut self, logits: &Tensor, teacher: &TopWords, entropy: bool) -> Result<()> {
+        teacher.check(logits.rows, logits.columns)?;
+        let (device, k) = (self.device, teacher.k);
+        let left = (logits.columns - k) as f32;
+        // Nothing that was left out has mass where there is nothing, or next to nothing.
+        let flat = |rest: &f32| (teacher.temperature * (rest - left.max(1.0).ln())).max(-1e30);
+        let flat: Vec<f32> = teacher.rest.iter().map(flat).collect();
+        let [flat, kept] = [&flat, &teacher.logits].map(|values| device.upload(values));
+        let (flat, kept, ids) = (flat?, kept?, device.upload(&teacher.ids)?);
+        let spread = logits.like(device)?;
+        let args = [
+            spread.arg(),
+            (&flat).into(),
+            (&ids).into(),
+            (&kept).into(),
+            k.into(),
+            logits.columns.into(),
+            logits.stride.into(),
+        ];
+        device.launch("spread_words", Grid::blocks(logits.rows, 256), &args)?;
+        self.vocabulary(logits, Arg::U64(0), spread.arg(), teacher.temperature, entropy)
     }
 
     fn cosine(&mut self, x: &Tensor, teacher: &Tensor) -> Result<()> {

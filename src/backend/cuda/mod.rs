@@ -17,6 +17,7 @@ mod memory;
 mod operations;
 mod parameter;
 mod product;
+mod qkv;
 mod runs;
 mod staging;
 mod tensor;
@@ -29,12 +30,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::attention::Source;
 pub use self::device::{Device, Precision, count};
 use self::gradients::{Backward, Gradients};
 pub use self::parameter::Parameter;
+use self::qkv::Source;
 pub use self::tensor::Tensor;
 use self::training::{Losses, Optimizer};
+use super::candle::kernels::random::{Dropout, Stream};
 use super::shapes::{check_columns, check_embed, check_range, check_residual, check_rows, check_trigram};
 use super::tape::Tape;
 use super::training::Kind;
@@ -74,6 +76,15 @@ impl CudaBackend {
     /// Memory.
     pub fn inference(device: &Arc<Device>) -> Result<Self> {
         Self::new(device, false, 0)
+    }
+
+    /// For answers of a model that drops values as if it learnt, from `begin` to `evaluate`: no names kept, no gradients.
+    /// The seed decides what is dropped.
+    ///
+    /// # Errors
+    /// Memory.
+    pub fn dropping(device: &Arc<Device>, seed: u64) -> Result<Self> {
+        Self::new(device, false, seed)
     }
 
     /// For training. The seed decides what dropout drops.
@@ -128,6 +139,14 @@ impl CudaBackend {
         }
     }
 
+    /// What the next dropout of this step and part draws from; nothing where none is to happen.
+    fn dropped(&self, p: f32) -> Option<Stream> {
+        (self.training.load(Ordering::Relaxed) && p > 0.0).then(|| {
+            let site = self.site.fetch_add(1, Ordering::Relaxed);
+            Stream::new(self.seed, self.step.load(Ordering::Relaxed), site)
+        })
+    }
+
     fn record(&self, output: &Tensor, backward: Backward) {
         lock(&self.tape).record(output.id(), backward);
     }
@@ -175,8 +194,12 @@ impl Backend for CudaBackend {
     }
 
     fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
+        self.attention_with_dropout(qkv, heads, lengths, 0.0)
+    }
+
+    fn attention_with_dropout(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths, p: f32) -> Result<Tensor> {
         let source = Source::new(self, qkv)?;
-        self.run_attention(source, heads, lengths)
+        self.run_attention(source, heads, lengths, p)
     }
 
     fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
@@ -200,10 +223,10 @@ impl Backend for CudaBackend {
     }
 
     fn dropout(&self, x: Tensor, p: f32) -> Result<Tensor> {
-        if !self.training.load(Ordering::Relaxed) || p <= 0.0 {
-            return Ok(x);
+        match self.dropped(p) {
+            Some(stream) => self.run_dropout(&self.packed(&x)?, Dropout::new(p, stream)),
+            None => Ok(x),
         }
-        self.run_dropout(&self.packed(&x)?, p)
     }
 
     fn observe(&self, at: Site, x: &Tensor) {

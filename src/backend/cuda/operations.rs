@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::device::{Device, Precision};
 use super::gradients::{Gradients, sum};
@@ -12,7 +11,7 @@ use super::parameter::stride;
 use super::product::{Side, Target};
 use super::runs::{Into as To, Runs};
 use super::{CudaBackend, Parameter, Tensor};
-use crate::backend::candle::kernels::random::Stream;
+use crate::backend::candle::kernels::random::Dropout;
 use crate::backend::{Activation, Lengths, Linear, Norm, NormKind};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -266,13 +265,11 @@ impl CudaBackend {
         Ok(y)
     }
 
-    pub(super) fn run_dropout(&self, x: &Tensor, p: f32) -> Result<Tensor> {
-        let site = self.site.fetch_add(1, Ordering::Relaxed);
-        let (low, high) = Stream::new(self.seed, self.step.load(Ordering::Relaxed), site).key();
+    pub(super) fn run_dropout(&self, x: &Tensor, dropout: Dropout) -> Result<Tensor> {
+        let Dropout { stream, threshold, scale } = dropout;
+        let (low, high) = stream.key();
         let run = move |device: &Device, x: &Tensor| {
             let y = x.like(device)?;
-            let threshold = (f64::from(p) * 4_294_967_296.0) as u32;
-            let scale = 1.0 / (1.0 - p);
             let args = [y.arg(), x.arg(), x.span().into(), threshold.into(), scale.into(), low.into(), high.into()];
             let (kernel, v) = width(device, widths!("dropout"), x.span());
             device.launch(kernel, Grid::over(x.span() / v), &args)?;

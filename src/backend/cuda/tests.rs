@@ -5,7 +5,8 @@ use super::*;
 use crate::backend::adamw::Settings;
 use crate::backend::candle::CandleBackend;
 use crate::backend::operations::{Operation, dense, input, norm_layer, numbers, operations, stored};
-use crate::backend::training::{Quantity, Term, Training};
+use crate::backend::top_words::TopWords;
+use crate::backend::training::{Quantity, Skipped, Term, Training};
 use crate::error::ErrorKind;
 
 /// What an engine that trains made of something: its result, and the gradients by weight.
@@ -136,9 +137,10 @@ fn loss<B: Training>(backend: &B, lose: Loss<B>) -> Outcome {
 /// Builds something and loses on it.
 type Loss<B> = fn(&B) -> Result<()>;
 
-fn losses<B: Training>() -> [(&'static str, Loss<B>); 4] {
+fn losses<B: Training>() -> [(&'static str, Loss<B>); 5] {
     [
         ("at the masks", words),
+        ("against the likeliest words", likeliest_words),
         ("hidden states", states),
         ("attention maps", maps),
         ("a map without its context", map_alone),
@@ -155,6 +157,17 @@ fn words<B: Training>(backend: &B) -> Result<()> {
     backend.lose("hard", Term::CrossEntropy { logits, labels: &labels }, 2.0)?;
     backend.lose("soft", Term::Divergence { logits, teacher, temperature: 2.0 }, 5.0)?;
     backend.lose("entropy", Term::SoftCrossEntropy { logits, teacher }, 0.5)
+}
+
+/// Of 1,031 words eight, and all.
+fn likeliest_words<B: Training>(backend: &B) -> Result<()> {
+    let x = input(backend, "x", 13, 24, 1)?;
+    let logits = &backend.linear(&x, &dense(backend, 1031, 24, &["w"])?, Activation::None)?;
+    let said = numbers(13 * 1031, 5);
+    let some = TopWords::new(&said, 1031, 8, 2.0);
+    let all = TopWords::new(&said, 1031, 1031, 1.0);
+    backend.lose("soft", Term::TopDivergence { logits, teacher: &some }, 5.0)?;
+    backend.lose("entropy", Term::TopSoftCrossEntropy { logits, teacher: &all }, 0.5)
 }
 
 fn states<B: Training>(backend: &B) -> Result<()> {
@@ -184,7 +197,7 @@ fn attention<B: Training>(backend: &B, name: &str, key: u64, lengths: &Lengths) 
     backend.watch(&[Site::AttentionMap(0)]);
     let x = input(backend, name, lengths.rows(), 60, key)?;
     backend.observe_attention(0, Qkv::Joined(&x), 4, lengths)?;
-    let context = backend.attention(Qkv::Joined(&x), 4, lengths)?;
+    let context = backend.attention_with_dropout(Qkv::Joined(&x), 4, lengths, 0.2)?;
     Ok((backend.seen(Site::AttentionMap(0)).expect("was asked for"), context))
 }
 
@@ -248,7 +261,9 @@ fn gradients_that_are_not_finite_move_nothing() {
     backend.backward().expect("walks back");
     let before = backend.read("x", Quantity::Value).expect("is kept");
     backend.update(&settings, 1, &|_| 1e-2).expect("runs");
-    assert!(!backend.report().expect("reads back").gradient_norm.is_finite());
+    let report = backend.report().expect("reads back");
+    assert!(!report.gradient_norm.is_finite());
+    assert_eq!(report.skipped, Some(Skipped { first: 1, count: 1 }));
     assert_eq!(backend.read("x", Quantity::Value).expect("is kept"), before);
     assert!(backend.read("x", Quantity::Gradient).expect("is kept").iter().all(|g| *g == 0.0), "cleared");
 }

@@ -13,7 +13,7 @@ use super::parameter::Moments;
 use super::{CudaBackend, Parameter, Tensor, lock};
 use crate::backend::Site;
 use crate::backend::adamw::Settings;
-use crate::backend::training::{Layout, Quantity, Report, Term, Training};
+use crate::backend::training::{Layout, Quantity, Report, Skipped, Term, Training};
 use crate::backend::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,6 +29,8 @@ pub(super) struct Optimizer {
     partial: Buffer,
     /// The norm of the gradients and what they are multiplied with.
     norm: Buffer,
+    /// How many steps moved nothing, and the first of them: two `u32`.
+    skipped: Buffer,
 }
 
 impl Optimizer {
@@ -57,6 +59,7 @@ impl Optimizer {
             count,
             partial: device.alloc(count * 4)?,
             norm: device.zeros(8)?,
+            skipped: device.zeros(8)?,
         })
     }
 }
@@ -171,27 +174,28 @@ impl Training for CudaBackend {
 
     fn update(&self, settings: &Settings, step: u64, rate: &dyn Fn(&str) -> f64) -> Result<()> {
         let (device, optimizer) = (&self.device, lock(&self.optimizer));
-        let Some(Optimizer { parameters, chunks, count, partial, norm }) = &*optimizer else {
+        let Some(Optimizer { parameters, chunks, count, partial, norm, skipped }) = &*optimizer else {
             return Err(Error::new(ErrorKind::Backend, "the optimizer was never started"));
         };
         let pass = |p: &Arc<Parameter>| settings.pass(step, p.layout.kind, rate(p.name()));
         let passes = device.upload(&parameters.iter().map(pass).collect::<Vec<_>>())?;
         let each = Grid::blocks(*count, 256);
         device.launch("gradient_squares", each, &[partial.into(), chunks.into()])?;
-        let clip = settings.clip as f32;
-        device.launch(
-            "gradient_norm",
-            Grid::blocks(1, 1024),
-            &[norm.into(), partial.into(), (*count).into(), clip.into()],
-        )?;
+        let (clip, number) = (settings.clip as f32, step as u32); // no run has 2³² steps
+        let args = [norm.into(), skipped.into(), partial.into(), (*count).into(), clip.into(), number.into()];
+        device.launch("gradient_norm", Grid::blocks(1, 1024), &args)?;
         device.launch("adamw", each, &[chunks.into(), (&passes).into(), norm.into()])
     }
 
     fn report(&self) -> Result<Report> {
         let losses = lock(&self.losses).read(&self.device)?.into_iter().collect();
         let optimizer = lock(&self.optimizer);
-        let norm = optimizer.as_ref().map(|optimizer| self.device.download(&optimizer.norm, 1)).transpose()?;
-        Ok(Report { losses, gradient_norm: norm.map_or(0.0, |norm| f64::from(norm[0])) })
+        let Some(optimizer) = &*optimizer else { return Ok(Report { losses, ..Report::default() }) };
+        let norm = self.device.download(&optimizer.norm, 1)?;
+        let skipped = self.device.download(&optimizer.skipped, 2)?;
+        let [count, first] = [0, 1].map(|i| u64::from(skipped[i].to_bits()));
+        let skipped = (count > 0).then_some(Skipped { first, count });
+        Ok(Report { losses, gradient_norm: f64::from(norm[0]), skipped })
     }
 
     fn swap_average(&self) -> Result<()> {

@@ -56,6 +56,15 @@ pub struct Masked {
     pub labels: Vec<u32>,
 }
 
+/// Of a corpus whose masks come again: a block, and which of its masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the mask.
+    pub mask: u64,
+    /// The number of the block in its split.
+    pub block: u64,
+}
+
 /// The blocks of a step, as [`MaskedLm::forward`](crate::models::MaskedLm::forward) takes them.
 pub struct MaskedBatch {
     /// What the model reads.
@@ -109,11 +118,21 @@ impl Masking {
 
     /// Masks the blocks of a step, or of a part of it whose first block is `first_row` of the step.
     pub fn batch(&self, blocks: &[Block], seed: u64, step: u64, first_row: u64) -> MaskedBatch {
-        let masked: Vec<Masked> =
-            (first_row..).zip(blocks).map(|(row, block)| self.mask(block, seed, step, row)).collect();
+        let rows = (first_row..).zip(blocks);
+        Self::pack(&rows.map(|(row, block)| self.mask(block, seed, step, row)).collect::<Vec<_>>())
+    }
+
+    /// Masks blocks each of which has some masks that come again: a function of the seed, the number of the mask and the
+    /// number of the block, whichever step it is in.
+    pub fn fixed(&self, blocks: &[Block], places: &[Place], seed: u64) -> MaskedBatch {
+        let places = places.iter().zip(blocks);
+        Self::pack(&places.map(|(place, block)| self.mask(block, seed, place.mask, place.block)).collect::<Vec<_>>())
+    }
+
+    fn pack(masked: &[Masked]) -> MaskedBatch {
         let (mut rows, mut labels) = (Vec::new(), Vec::new());
         let mut first = 0;
-        for Masked { input_ids, positions, labels: own } in &masked {
+        for Masked { input_ids, positions, labels: own } in masked {
             rows.extend(positions.iter().map(|position| first + position));
             labels.extend(own);
             first += input_ids.len() as u32;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::objective::{LayerLoss, Measure, Objective};
 use crate::backend::candle::kernels::random::Stream;
+use crate::backend::top_words::TopWords;
 use crate::backend::training::{Term, Training};
 use crate::backend::{Activation, Backend, Linear, Site, Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::MaskedLm;
+use crate::models::{Batch, MaskedLm};
 use crate::train::corpus::MaskedBatch;
 
 /// Who is learnt from: an engine that does not learn, and its model.
@@ -18,6 +19,29 @@ pub struct Teacher<B: Training> {
     pub model: MaskedLm<B>,
     /// Its `hidden_size`.
     pub width: usize,
+    /// Whether it drops values while it answers, as its model says and its engine draws: one made to drop, with a seed that
+    /// is not the student's.
+    pub drops: bool,
+}
+
+impl<B: Training> Teacher<B> {
+    /// What it says at these rows, `[M, V]`, of a part of a step.
+    fn answer(&self, step: u64, part: u32, input: &Batch, rows: &[u32]) -> Result<B::Tensor> {
+        if self.drops {
+            self.engine.begin(step, part);
+        }
+        self.model.forward(&self.engine, input, Some(rows))
+    }
+}
+
+/// What the teacher says at the masks of a part of a step.
+enum Said<'a, T> {
+    /// There is none.
+    Nothing,
+    /// Now, of all words: logits `[M, V]`.
+    All(&'a T),
+    /// Before, of the likeliest.
+    Likeliest(&'a TopWords),
 }
 
 /// What a model showed of one batch.
@@ -105,15 +129,34 @@ impl<B: Training> Pair<B> {
     /// # Errors
     /// As [`MaskedLm::forward`] and [`Training::lose`].
     pub fn learn(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share) -> Result<()> {
-        let MaskedBatch { input, rows, labels } = batch;
         let teacher = self.teacher.as_ref();
-        let taught = teacher.map(|teacher| teacher.model.forward(&teacher.engine, input, Some(rows))).transpose()?;
+        let taught = teacher.map(|teacher| teacher.answer(step, part, &batch.input, &batch.rows)).transpose()?;
+        self.learn_from(step, part, batch, share, taught.as_ref().map_or(Said::Nothing, Said::All))
+    }
+
+    /// [`Pair::learn`] from what a teacher said before at the masks of this part, and from no other.
+    ///
+    /// # Errors
+    /// As [`Pair::learn`]; words of other rows.
+    pub fn learn_again(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share, said: &TopWords) -> Result<()> {
+        self.learn_from(step, part, batch, share, Said::Likeliest(said))
+    }
+
+    fn learn_from(
+        &self,
+        step: u64,
+        part: u32,
+        batch: &MaskedBatch,
+        share: Share,
+        said: Said<'_, B::Tensor>,
+    ) -> Result<()> {
+        let MaskedBatch { input, rows, labels } = batch;
         self.engine.begin(step, part);
         let logits = self.student.forward(&self.engine, input, Some(rows))?; // [M, V]
         if !rows.is_empty() {
-            self.lose_words(&logits, taught.as_ref(), labels, share.words)?;
+            self.lose_words(&logits, &said, labels, share.words)?;
         }
-        if let Some(teacher) = teacher {
+        if let (Some(teacher), Said::All(_)) = (&self.teacher, &said) {
             let [own, taught] = self.seen(teacher)?;
             self.lose_hidden(&own, &taught, share.states)?;
             self.lose_attention(&own, &taught, share.maps)?;
@@ -152,19 +195,25 @@ impl<B: Training> Pair<B> {
     }
 
     /// The losses at the masks.
-    fn lose_words(&self, logits: &B::Tensor, taught: Option<&B::Tensor>, labels: &[u32], share: f32) -> Result<()> {
+    fn lose_words(&self, logits: &B::Tensor, said: &Said<'_, B::Tensor>, labels: &[u32], share: f32) -> Result<()> {
         let Objective { masked_lm, divergence, temperature, soft_cross_entropy, .. } = self.objective;
         if masked_lm > 0.0 {
             self.engine.lose(MASKED_LM, Term::CrossEntropy { logits, labels }, share * masked_lm)?;
         }
-        let Some(teacher) = taught else { return Ok(()) };
+        let [soft, cross] = match said {
+            Said::Nothing => return Ok(()),
+            Said::All(teacher) => {
+                [Term::Divergence { logits, teacher, temperature }, Term::SoftCrossEntropy { logits, teacher }]
+            }
+            Said::Likeliest(teacher) => {
+                [Term::TopDivergence { logits, teacher }, Term::TopSoftCrossEntropy { logits, teacher }]
+            }
+        };
         if divergence > 0.0 {
-            let weight = share * divergence * temperature * temperature;
-            self.engine.lose("divergence", Term::Divergence { logits, teacher, temperature }, weight)?;
+            self.engine.lose("divergence", soft, share * divergence * temperature * temperature)?;
         }
         if soft_cross_entropy > 0.0 {
-            let term = Term::SoftCrossEntropy { logits, teacher };
-            self.engine.lose("soft_cross_entropy", term, share * soft_cross_entropy)?;
+            self.engine.lose("soft_cross_entropy", cross, share * soft_cross_entropy)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::recipe::Recipe;
 use super::start::Start;
 use crate::error::{Error, ErrorKind, Result};
+use crate::train::corpus::masking::Place;
 use crate::train::corpus::{Corpus, MaskedBatch, Masking, Sampler};
 use crate::train::hash::hex;
 
@@ -52,9 +53,33 @@ impl Material {
     /// The parts of a step.
     pub(super) fn step(&self, recipe: &Recipe, step: u64) -> Result<Vec<MaskedBatch>> {
         let blocks = self.corpus.train().read_all(&self.sampler.batch(step, recipe.blocks.batch_size))?;
+        if recipe.blocks.masks.is_some() {
+            let places = self.places(recipe, step);
+            let parts = places.chunks(recipe.part()).zip(blocks.chunks(recipe.part()));
+            return Ok(parts.map(|(places, blocks)| self.masking.fixed(blocks, places, recipe.mask_seed())).collect());
+        }
         let rows = (0u64..).step_by(recipe.part());
         let parts = rows.zip(blocks.chunks(recipe.part()));
         Ok(parts.map(|(first, blocks)| self.masking.batch(blocks, recipe.seed, step, first)).collect())
+    }
+
+    /// The blocks of a step and which of their masks it has, where these come again.
+    pub(super) fn places(&self, recipe: &Recipe, step: u64) -> Vec<Place> {
+        let (size, masks) = (recipe.blocks.batch_size, recipe.blocks.masks.unwrap_or(1));
+        let epoch = |i: usize| ((u128::from(step) * size as u128 + i as u128) / u128::from(self.len())) as u64;
+        let blocks = self.sampler.batch(step, size).into_iter().enumerate();
+        blocks.map(|(i, block)| Place { mask: epoch(i) % masks, block }).collect()
+    }
+
+    /// Some blocks under masks that come again.
+    pub(super) fn masked(&self, recipe: &Recipe, places: &[Place]) -> Result<MaskedBatch> {
+        let numbers: Vec<u64> = places.iter().map(|place| place.block).collect();
+        Ok(self.masking.fixed(&self.corpus.train().read_all(&numbers)?, places, recipe.mask_seed()))
+    }
+
+    /// The whole corpus.
+    pub(super) fn corpus(&self) -> &Corpus {
+        &self.corpus
     }
 
     /// Blocks to learn from.

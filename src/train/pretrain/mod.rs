@@ -4,6 +4,7 @@
 //! and in the end `model/`, a Hugging Face folder with its head, `metrics.json` and `curve.svg`. With patience `model/` holds
 //! the best weights so far while the run goes on.
 
+mod cache;
 mod material;
 pub mod progress;
 pub mod recipe;

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 pub trait Progress {
     /// The run begins, or goes on: steps done, steps in all.
     fn begins(&mut self, _step: u64, _steps: u64) {}
+    /// Before the first step: what the teacher says of so many blocks is kept, of so many.
+    fn asked(&mut self, _blocks: u64, _of: u64) {}
     /// A step was handed to the device; how it went is known at the next [`Progress::logged`].
     fn stepped(&mut self, _step: u64) {}
     /// A step whose losses were read.

@@ -78,9 +78,21 @@ pub struct Student {
 pub struct Teacher {
     /// A Hugging Face folder, relative to where the command runs; the command line can name another.
     pub base: Option<String>,
-    /// Whether the teacher drops values as if it learnt; only `false` is implemented.
+    /// Whether the teacher drops values as its `config.json` says, as if it learnt.
     #[serde(default)]
     pub dropout: bool,
+    /// Whether what it says is kept on the disk, and read from there when the same is asked again.
+    pub cache: Option<Cache>,
+}
+
+/// `cache` of `[teacher]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Words that are kept at each mask.
+    pub top: usize,
+    /// Where; absent: `teacher` in the folder of blocks.
+    pub folder: Option<String>,
 }
 
 /// `[blocks]`.
@@ -95,6 +107,11 @@ pub struct Blocks {
     /// Whether all pieces of a word are masked or none.
     #[serde(default)]
     pub whole_words: bool,
+    /// How many masks a block has: each epoch sees the next of them, and after the last the first again. Absent: new ones
+    /// in each step.
+    pub masks: Option<u64>,
+    /// Decides such masks, so that runs of several seeds share them; absent: as `seed`.
+    pub mask_seed: Option<u64>,
 }
 
 fn fifteen() -> f64 {
@@ -133,6 +150,8 @@ pub struct Train {
     /// Of the student's hidden states.
     #[serde(default = "tenth")]
     pub dropout: f32,
+    /// Of its attention probabilities; absent: as `dropout`.
+    pub attention_dropout: Option<f32>,
     /// Parts of a step.
     #[serde(default = "one_part")]
     pub accumulate: usize,
@@ -210,6 +229,21 @@ impl Recipe {
         self.blocks.batch_size / self.train.accumulate
     }
 
+    /// The shares of the student's hidden values and of its attention probabilities that are dropped.
+    pub fn dropout(&self) -> [f32; 2] {
+        [self.train.dropout, self.train.attention_dropout.unwrap_or(self.train.dropout)]
+    }
+
+    /// Decides the masks.
+    pub fn mask_seed(&self) -> u64 {
+        self.blocks.mask_seed.unwrap_or(self.seed)
+    }
+
+    /// The temperature at which the teacher is asked for its words.
+    pub fn temperature(&self) -> f32 {
+        if self.loss.divergence > 0.0 { self.loss.temperature } else { 1.0 }
+    }
+
     /// What the optimizer wants to know.
     pub fn settings(&self) -> Settings {
         let Train { betas: [beta1, beta2], eps, weight_decay, clip, .. } = self.train;
@@ -226,18 +260,30 @@ impl Recipe {
         let Student { base, config, layers } = &self.student;
         let starts = [base.is_some(), config.is_some(), layers.is_some()].into_iter().filter(|given| *given).count();
         require(starts <= 1, "student", "one of base, config and layers")?;
-        require(
-            !self.teacher.dropout,
-            "teacher.dropout",
-            "false: a teacher that drops values as it answers is not implemented",
-        )?;
-        let Blocks { batch_size, mask, .. } = self.blocks;
+        let Blocks { batch_size, mask, masks, mask_seed, .. } = self.blocks;
+        require(masks.is_none_or(|masks| (1..=9999).contains(&masks)), "blocks.masks", "1 to 9999")?;
+        require(masks.is_some() || mask_seed.is_none(), "blocks.mask_seed", "blocks.masks beside it")?;
+        self.check_cache()?;
         require(batch_size > 0, "blocks.batch_size", "above 0")?;
         require(mask > 0.0 && mask <= 1.0, "blocks.mask", "a share above 0, at most 1")?;
         require(self.evaluate.every > 0, "evaluate.every", "above 0")?;
         require(self.evaluate.blocks > 0, "evaluate.blocks", "above 0")?;
         require(self.evaluate.patience != Some(0), "evaluate.patience", "above 0")?;
         self.check_train()
+    }
+
+    /// A cache keeps what comes again, and only words.
+    fn check_cache(&self) -> Result<()> {
+        let Some(cache) = &self.teacher.cache else { return Ok(()) };
+        let (key, loss) = ("teacher.cache", &self.loss);
+        require((1..=1 << 16).contains(&cache.top), "teacher.cache.top", "1 to 65536")?;
+        require(self.blocks.masks.is_some(), key, "blocks.masks: new masks in each step are never asked again")?;
+        require(loss.needs_logits(), key, "loss.divergence or loss.soft_cross_entropy")?;
+        let words = loss.hidden.is_none() && loss.attention.is_none();
+        require(words, key, "no loss.hidden and no loss.attention: states and maps of the teacher are not kept")?;
+        require(!self.teacher.dropout, key, "teacher.dropout = false: one draw would be kept for all steps")?;
+        let one = loss.divergence == 0.0 || loss.soft_cross_entropy == 0.0 || loss.temperature == 1.0;
+        require(one, key, "loss.temperature = 1 with both losses: words are kept at one temperature")
     }
 
     fn check_train(&self) -> Result<()> {
@@ -254,6 +300,7 @@ impl Recipe {
         require(eps > 0.0 && eps < 1.0, "train.eps", "between 0 and 1")?;
         require(clip > 0.0, "train.clip", "above 0")?;
         require((0.0..1.0).contains(&dropout), "train.dropout", "a share below 1")?;
+        require((0.0..1.0).contains(&self.dropout()[1]), "train.attention_dropout", "a share below 1")?;
         let parts = accumulate > 0 && self.blocks.batch_size.is_multiple_of(accumulate);
         require(parts, "train.accumulate", "a divisor of blocks.batch_size")?;
         require(log_every > 0, "train.log_every", "above 0")
@@ -289,13 +336,22 @@ mod tests {
     }
 
     #[test]
+    fn probabilities_are_dropped_as_states_are_unless_stated() {
+        let of = |line: &str| Recipe::parse(&GOOD.replace("accumulate = 2", line)).unwrap().dropout();
+        assert_eq!(of(""), [0.1, 0.1]);
+        assert_eq!(of("dropout = 0.2"), [0.2, 0.2]);
+        assert_eq!(of("attention_dropout = 0.0"), [0.1, 0.0]);
+        assert_eq!(of("dropout = 0.0\nattention_dropout = 0.1"), [0.0, 0.1]);
+    }
+
+    #[test]
     fn a_broken_recipe_names_the_key() {
         let cases = [
             ("seed = 1", "seed = \"x\"", "seed"),
             ("lr = 1e-3", "lear = 1e-3", "lear"),
             ("lr = 1e-3", "lr = 0", "train.lr: expected between 0 and 1"),
             ("base = \"a\"", "base = \"a\"\nlayers = [1]", "student: expected one of base, config and layers"),
-            ("[blocks]", "[teacher]\ndropout = true\n[blocks]", "teacher.dropout: expected false"),
+            ("warmup = 0.25", "attention_dropout = 1.0", "train.attention_dropout: expected a share"),
             ("batch_size = 6", "batch_size = 0", "blocks.batch_size: expected above 0"),
             ("batch_size = 6", "batch_size = 7", "train.accumulate: expected a divisor of blocks.batch_size"),
             ("batch_size = 6", "batch_size = 6\nmask = 1.5", "blocks.mask: expected a share"),
@@ -305,10 +361,35 @@ mod tests {
             ("warmup = 0.25", "betas = [0.9, 1.0]", "train.betas: expected two numbers below 1"),
             ("[loss]", "[evaluate]\nevery = 0\n[loss]", "evaluate.every: expected above 0"),
             ("[loss]", "[evaluate]\npatience = 0\n[loss]", "evaluate.patience: expected above 0"),
+            ("batch_size = 6", "batch_size = 6\nmasks = 0", "blocks.masks: expected 1 to 9999"),
+            ("batch_size = 6", "batch_size = 6\nmask_seed = 1", "blocks.mask_seed: expected blocks.masks"),
         ];
         for (from, to, expected) in cases {
             let error = Recipe::parse(&GOOD.replace(from, to)).expect_err(to).to_string();
             assert!(error.starts_with("recipe: ") && error.contains(expected), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_cache_keeps_what_comes_again_and_only_words() {
+        let good = GOOD
+            .replace("[blocks]", "[teacher]\ncache = { top = 8 }\n[blocks]\nmasks = 2")
+            .replace("masked_lm = 1.0", "divergence = 1.0\ntemperature = 2.0");
+        assert_eq!(Recipe::parse(&good).unwrap().temperature(), 2.0);
+        let layers = "weight = 1.0\nlayers = [[0, 0]]\n[train]";
+        let cases = [
+            ("top = 8", "top = 0".to_owned(), "teacher.cache.top: expected 1 to 65536"),
+            ("top = 8", "best = 8".to_owned(), "best"),
+            ("masks = 2", String::new(), "teacher.cache: expected blocks.masks"),
+            ("divergence = 1.0", "masked_lm = 1.0".to_owned(), "teacher.cache: expected loss.divergence or"),
+            ("cache =", "dropout = true\ncache =".to_owned(), "teacher.cache: expected teacher.dropout = false"),
+            ("divergence", "soft_cross_entropy = 1.0\ndivergence".to_owned(), "expected loss.temperature = 1"),
+            ("[train]", format!("[loss.hidden]\nmeasure = \"cosine\"\n{layers}"), "states and maps"),
+            ("[train]", format!("[loss.attention]\nmeasure = \"squares\"\n{layers}"), "states and maps"),
+        ];
+        for (from, to, expected) in cases {
+            let error = Recipe::parse(&good.replacen(from, &to, 1)).expect_err(&to).to_string();
+            assert!(error.contains(expected), "{to}: {error}");
         }
     }
 }

@@ -9,12 +9,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::cache::Cache;
 use super::material::Material;
 use super::progress::{Logged, Progress};
 use super::recipe::Recipe;
 use super::start::{Source, Start};
 use super::{Options, Outcome, Places, Role};
-use crate::backend::training::{Report, Training};
+use crate::backend::candle::kernels::random::Stream;
+use crate::backend::training::{Report, Skipped, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::checkpoint::{self, Checkpoint, Position};
 use crate::train::clock::Clock;
@@ -40,10 +42,13 @@ pub fn pretrain<B: Training>(
 ) -> Result<Outcome> {
     let parsed = Recipe::parse(recipe)?;
     let start = Start::new(&parsed, places)?;
-    let mut run = Run::prepare(parsed, recipe, &start, places, engine, progress)?;
+    let mut run = Run::prepare(parsed, recipe, &start, places, &engine, progress)?;
     if let Some(outcome) = run.finished(options)? {
         progress.note("this run has come to its end: there is nothing to go on with");
         return Ok(outcome);
+    }
+    if !run.ask_once(&engine, options, progress)? {
+        return Ok(run.outcome(true));
     }
     run.open(recipe, options)?;
     progress.begins(run.position.step, run.steps);
@@ -64,6 +69,7 @@ struct Run<'s, B: Training> {
     out: PathBuf,
     pair: Pair<B>,
     blocks: Material,
+    cache: Option<Cache>,
     steps: u64,
     warmup: u64,
     position: Position,
@@ -77,7 +83,7 @@ impl<'s, B: Training> Run<'s, B> {
         text: &str,
         start: &'s Start,
         places: &Places,
-        engine: impl Fn(Role) -> Result<B>,
+        engine: &impl Fn(Role) -> Result<B>,
         progress: &mut dyn Progress,
     ) -> Result<Self> {
         let blocks = Material::open(&recipe, start, &places.blocks)?;
@@ -92,16 +98,19 @@ impl<'s, B: Training> Run<'s, B> {
             progress.note(&format!("these weights of the student start at random: {}", coverage::first_few(&drawn)));
         }
         let student = engine(Role::Learn { seed: recipe.seed })?;
-        let model = start.student.load(&student, &weights, recipe.train.dropout)?;
+        let model = start.student.load(&student, &weights, Some(recipe.dropout()))?;
         drop(weights);
-        let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher());
-        let teacher = teacher.map(|source| answering(source, engine(Role::Answer)?)).transpose()?;
+        let cache = Cache::of(&recipe, start, &blocks, &places.blocks)?;
+        let teacher = start.teacher.as_ref().filter(|_| recipe.loss.needs_teacher() && cache.is_none());
+        let drops = recipe.teacher.dropout;
+        let role = if drops { Role::Drop { seed: teacher_seed(recipe.seed) } } else { Role::Answer };
+        let teacher = teacher.map(|source| answering(source, engine(role)?, drops)).transpose()?;
         let width = start.student.model.shape().hidden_size;
         let pair = Pair::new(student, model, width, teacher, recipe.loss.clone(), recipe.seed)?;
         let run = blocks.identity(text, start);
         let position = Position { run, stage: 0, stage_step: 0, step: 0, best: None };
         let (out, clock) = (places.out.clone(), Clock::new());
-        Ok(Self { recipe, start, out, pair, blocks, steps, warmup, position, journal: None, clock })
+        Ok(Self { recipe, start, out, pair, blocks, cache, steps, warmup, position, journal: None, clock })
     }
 
     /// How this run ended, if it is to go on and the folder holds its result.
@@ -117,6 +126,25 @@ impl<'s, B: Training> Run<'s, B> {
         }
         let held_out = metrics["held_out_masked_lm"].as_f64();
         Ok(Some(Outcome { step: metrics["steps"].as_u64().unwrap_or(self.steps), held_out, stopped: false }))
+    }
+
+    /// Asks the teacher for what the cache does not hold yet; says whether it came to the end.
+    fn ask_once(
+        &mut self,
+        engine: &impl Fn(Role) -> Result<B>,
+        options: &Options<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<bool> {
+        let (Some(cache), Some(source)) = (&mut self.cache, &self.start.teacher) else { return Ok(true) };
+        if !cache.is_complete() {
+            progress.note(&format!("the teacher is asked first, into {}", cache.folder().display()));
+            let teacher = answering(source, engine(Role::Answer)?, false)?;
+            let stop = || options.stop.load(Ordering::Relaxed);
+            if !cache.fill(&teacher, &self.recipe, &self.blocks, stop, |done, of| progress.asked(done, of))? {
+                return Ok(false);
+            }
+        }
+        cache.open().map_err(|e| e.at("teacher.cache")).map(|()| true)
     }
 
     /// Makes the run folder ready, or finds where to go on.
@@ -158,7 +186,7 @@ impl<'s, B: Training> Run<'s, B> {
         let tokens = parts.iter().map(|part| part.input.input_ids.len()).sum();
         let (done, last) = (self.position.step, self.position.step == self.steps);
         let read = done == 1 || last || done.is_multiple_of(self.recipe.train.log_every);
-        let report = if read { Some(self.healthy(step, &parts)?) } else { None };
+        let report = if read { Some(self.healthy(step)?) } else { None };
         self.clock.count(tokens, begun);
         if let Some(report) = report {
             let at = self.logged(report, lr, tokens);
@@ -169,33 +197,50 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     fn learn(&self, step: u64, parts: &[MaskedBatch]) -> Result<()> {
+        let places = self.cache.as_ref().map(|cache| (cache, self.blocks.places(&self.recipe, step)));
         for ((part, batch), share) in (0..).zip(parts).zip(Share::of(parts)) {
-            self.pair.learn(step, part, batch, share)?;
+            match &places {
+                None => self.pair.learn(step, part, batch, share)?,
+                Some((cache, places)) => {
+                    let size = self.recipe.part();
+                    let said = cache.read(&places[part as usize * size..][..size], batch.rows.len())?;
+                    self.pair.learn_again(step, part, batch, share, &said)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// How the last step went, which must be a number.
-    fn healthy(&self, step: u64, parts: &[MaskedBatch]) -> Result<Report> {
+    /// How the last step went, which must be a number, as all steps before it must have been.
+    fn healthy(&self, step: u64) -> Result<Report> {
         let report = self.pair.engine.report()?;
-        if report.gradient_norm.is_finite() && report.losses.values().all(|loss| loss.is_finite()) {
-            return Ok(report);
+        let finite = report.gradient_norm.is_finite() && report.losses.values().all(|loss| loss.is_finite());
+        match report.skipped {
+            Some(skipped) => Err(self.not_finite(skipped)?),
+            None if finite => Ok(report),
+            None => Err(self.not_finite(Skipped { first: step + 1, count: 1 })?),
         }
-        // Gradients that are not finite moved nothing, so the step can be done again to see where they come from.
-        self.learn(step, parts)?;
-        let losses = self.pair.engine.report()?.losses;
-        let losses: Vec<&str> = losses.iter().filter(|(_, loss)| !loss.is_finite()).map(|(name, _)| *name).collect();
-        let weights = coverage::broken(&self.pair.engine)?;
-        let what = match (losses.is_empty(), weights.is_empty()) {
-            (false, _) => format!("the loss of {}", losses.join(", ")),
-            (true, false) => format!("the gradient of {}", coverage::first_few(&weights)),
-            (true, true) => "the norm of all gradients together".to_owned(),
-        };
+    }
+
+    /// Refuses a run of which some step moved nothing.
+    fn all_moved(&self) -> Result<()> {
+        match self.pair.engine.report()?.skipped {
+            Some(skipped) => Err(self.not_finite(skipped)?),
+            None => Ok(()),
+        }
+    }
+
+    /// What to say of steps that moved nothing.
+    fn not_finite(&self, Skipped { first, count }: Skipped) -> Result<Error> {
+        // The first is done again to see where they come from. Where later ones have moved weights, it may go well now.
+        let step = first - 1;
+        self.learn(step, &self.blocks.step(&self.recipe, step)?)?;
+        let what = coverage::cause(&self.pair.engine)?;
+        let later = if count > 1 { format!(" and {} later ones", count - 1) } else { String::new() };
         let message = format!(
-            "{what} is not finite at step {}: lower the learning rate; the last checkpoint is as it was",
-            step + 1
+            "{what} is not finite at step {first}{later}: lower the learning rate; the last checkpoint is as it was"
         );
-        Err(Error::new(ErrorKind::Backend, message))
+        Ok(Error::new(ErrorKind::Backend, message))
     }
 
     fn logged(&self, report: Report, lr: f64, tokens: usize) -> Logged {
@@ -218,6 +263,7 @@ impl<'s, B: Training> Run<'s, B> {
     fn pause(&mut self, options: &Options<'_>) -> Result<bool> {
         let stop = options.stop.load(Ordering::Relaxed);
         if self.goes_on() && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
+            self.all_moved()?; // a run that goes on from here would not hear of it
             checkpoint::save(&self.at(CHECKPOINT), &self.position, &self.pair.engine)?;
             self.clock.saved = Instant::now();
             return Ok(stop);
@@ -227,6 +273,7 @@ impl<'s, B: Training> Run<'s, B> {
 
     /// Writes the result; the checkpoint goes last, so that a run that is killed here comes to the same end again.
     fn close(&mut self) -> Result<()> {
+        self.all_moved()?;
         let patient = self.recipe.evaluate.patience.is_some();
         if !patient {
             self.keep()?;
@@ -262,9 +309,16 @@ impl<'s, B: Training> Run<'s, B> {
 }
 
 /// The teacher on its engine.
-fn answering<B: Training>(source: &Source, engine: B) -> Result<Teacher<B>> {
-    let model = source.load(&engine, &source.folder.weights()?, 0.0)?;
-    Ok(Teacher { engine, model, width: source.model.shape().hidden_size })
+fn answering<B: Training>(source: &Source, engine: B, drops: bool) -> Result<Teacher<B>> {
+    let model = source.load(&engine, &source.folder.weights()?, (!drops).then_some([0.0; 2]))?;
+    Ok(Teacher { engine, model, width: source.model.shape().hidden_size, drops })
+}
+
+/// What the teacher drops has nothing to do with what the student drops.
+fn teacher_seed(seed: u64) -> u64 {
+    const SITE: u64 = 0x7465_6163_6865_7200;
+    let (low, high) = Stream::new(seed, 0, SITE).key();
+    u64::from(high) << 32 | u64::from(low)
 }
 
 fn refuse(place: &Path, message: &str) -> Error {

@@ -118,8 +118,13 @@ impl Start {
     pub(super) fn provenance(&self) -> Value {
         json!({
             "student": self.student.folder.sha256(),
-            "teacher": self.teacher.as_ref().map(|teacher| teacher.folder.sha256()),
+            "teacher": self.teacher_provenance(),
         })
+    }
+
+    /// The hashes of what the teacher was read from.
+    pub(super) fn teacher_provenance(&self) -> Value {
+        json!(self.teacher.as_ref().map(|teacher| teacher.folder.sha256()))
     }
 
     /// The files of the student's tokenizer.
@@ -188,9 +193,19 @@ impl Source {
         Ok(source)
     }
 
-    /// The model of a folder on an engine.
-    pub(super) fn load<B: Backend>(&self, engine: &B, weights: &Weights<'_>, dropout: f32) -> Result<MaskedLm<B>> {
-        MaskedLm::load(engine, &weights.root(), &self.model.clone().with_dropout(dropout), self.tied)
+    /// The model of a folder on an engine, which drops these shares of hidden values and of attention probabilities; absent:
+    /// those that its config states.
+    pub(super) fn load<B: Backend>(
+        &self,
+        engine: &B,
+        weights: &Weights<'_>,
+        dropout: Option<[f32; 2]>,
+    ) -> Result<MaskedLm<B>> {
+        let model = match dropout {
+            Some([hidden, attention]) => self.model.clone().with_dropout(hidden).with_attention_dropout(attention),
+            None => self.model.clone(),
+        };
+        MaskedLm::load(engine, &weights.root(), &model, self.tied)
     }
 
     /// Another model with this tokenizer.

@@ -141,6 +141,8 @@ pub struct Train {
     pub clip: f64,
     /// Of hidden states.
     pub dropout: f32,
+    /// Of attention probabilities.
+    pub attention_dropout: f32,
     /// Decay of the moving average of the weights, which is what is scored and saved; 0: none.
     pub ema: f64,
 }
@@ -163,6 +165,7 @@ impl Default for Train {
             eps: 1e-8,
             clip: 1.0,
             dropout: 0.1,
+            attention_dropout: 0.0,
             ema: 0.0,
         }
     }

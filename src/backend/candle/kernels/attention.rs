@@ -1,15 +1,17 @@
 //! Scaled dot-product attention inside each sequence of a packed batch.
 //!
 //! Forward, for each sequence of length `L` and each head of width `W`:
-//! `P = softmax(Q · Kᵀ / √W)`, `O = P · V`. Backward, with `P` computed again rather than kept (`L²` a head is the
-//! largest thing a step would have to remember): `dV = Pᵀ · dO`, `dP = dO · Vᵀ`,
-//! `dS = P ∘ (dP − rowsum(dP ∘ P))`, `dQ = dS · K / √W`, `dK = dSᵀ · Q / √W`.
+//! `P = softmax(Q · Kᵀ / √W)`, `O = D(P) · V`, where `D` drops and scales as [`Dropout`] does, or does nothing. Backward,
+//! with `P` and what is dropped computed again rather than kept (`L²` a head is the largest thing a step would have to
+//! remember): `dV = D(P)ᵀ · dO`, `dP = D(dO · Vᵀ)`, `dS = P ∘ (dP − rowsum(dP ∘ P))`, `dQ = dS · K / √W`,
+//! `dK = dSᵀ · Q / √W`.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::matmul::{Into, Shared, Threads, View, ViewMut, product};
+use super::random::Dropout;
 use super::{dot, math, sum, vectorised};
 use crate::backend::Lengths;
 
@@ -42,6 +44,8 @@ pub struct Shape {
     pub heads: usize,
     /// `H`, the sum of the widths of all heads.
     pub hidden: usize,
+    /// Of the probabilities, numbered as [`maps`] lays them out. The maps themselves are shown without it.
+    pub dropout: Option<Dropout>,
 }
 
 impl Shape {
@@ -57,6 +61,23 @@ impl Shape {
     fn pairs(&self) -> Vec<(Range<usize>, usize)> {
         let sequences = self.lengths.ranges().filter(|rows| !rows.is_empty());
         sequences.flat_map(|rows| (0..self.heads).map(move |head| (rows.clone(), head))).collect()
+    }
+
+    /// The same with the number of the first element of each map.
+    fn numbered(&self) -> Vec<(Range<usize>, usize, u32)> {
+        let mut first = 0u32;
+        let number = |(rows, head): (Range<usize>, usize)| {
+            let at = first;
+            first = first.wrapping_add((rows.len() * rows.len()) as u32);
+            (rows, head, at)
+        };
+        self.pairs().into_iter().map(number).collect()
+    }
+
+    fn drop(&self, map: &mut [f32], first: u32) {
+        if let Some(dropout) = &self.dropout {
+            dropout.apply(map, first);
+        }
     }
 }
 
@@ -108,20 +129,26 @@ vectorised! {
     }
 }
 
+/// A map as products read it.
+fn square(map: &[f32], length: usize) -> View<'_> {
+    View::new(map, length, length, length)
+}
+
 /// The result is `[R, H]`.
 pub fn forward(parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
     let (h, w, scale) = (shape.hidden, shape.width(), shape.scale());
     let mut out = vec![0f32; shape.lengths.rows() * h];
     let shared = Shared::new(&mut out);
-    shape.pairs().into_par_iter().for_each_init(Vec::new, |map: &mut Vec<f32>, (rows, head)| {
+    shape.numbered().into_par_iter().for_each_init(Vec::new, |map: &mut Vec<f32>, (rows, head, first)| {
         let length = rows.len();
         map.resize(length * length, 0.0);
         let parts = Head::new(parts, shape, &rows, head);
         parts.map(map, length, scale);
+        shape.drop(map, first);
         // Safety: the columns of this head in the rows of this sequence belong to this pair alone, and `out` outlives
         // the loop.
         let block = unsafe { shared.block(rows.start * h + head * w, length, w, h) };
-        product(block, View::new(map, length, length, length), parts.v, 1.0, Into::Fresh, Threads::One);
+        product(block, square(map, length), parts.v, 1.0, Into::Fresh, Threads::One);
     });
     out
 }
@@ -147,24 +174,26 @@ pub fn backward(grad: &[f32], parts: &Parts<'_>, shape: &Shape) -> Vec<f32> {
     let (h, w, scale) = (shape.hidden, shape.width(), shape.scale());
     let mut out = vec![0f32; 3 * grad.len()];
     let shared = Shared::new(&mut out);
-    shape.pairs().into_par_iter().for_each_init(
+    shape.numbered().into_par_iter().for_each_init(
         || (Vec::new(), Vec::new()),
-        |(map, slope): &mut (Vec<f32>, Vec<f32>), (rows, head)| {
+        |(map, slope): &mut (Vec<f32>, Vec<f32>), (rows, head, first)| {
             let length = rows.len();
             map.resize(length * length, 0.0);
             slope.resize(length * length, 0.0);
             let parts = Head::new(parts, shape, &rows, head);
             parts.map(map, length, scale);
             let grad = View::new(&grad[rows.start * h + head * w..], length, w, h);
-            let square = |data| View::new(data, length, length, length);
             // Safety: as in `forward`; query, key and value are three different blocks.
             let block = |i: usize| unsafe { shared.block(rows.start * 3 * h + i * h + head * w, length, w, 3 * h) };
-            product(block(2), square(map).t(), grad, 1.0, Into::Fresh, Threads::One);
+            slope.copy_from_slice(map);
+            shape.drop(slope, first);
+            product(block(2), square(slope, length).t(), grad, 1.0, Into::Fresh, Threads::One);
             let view = ViewMut::new(slope, length, length, length);
             product(view, grad, parts.v.t(), 1.0, Into::Fresh, Threads::One);
+            shape.drop(slope, first);
             softmax_backward(slope, map, length);
-            product(block(0), square(slope), parts.k, scale, Into::Fresh, Threads::One);
-            product(block(1), square(slope).t(), parts.q, scale, Into::Fresh, Threads::One);
+            product(block(0), square(slope, length), parts.k, scale, Into::Fresh, Threads::One);
+            product(block(1), square(slope, length).t(), parts.q, scale, Into::Fresh, Threads::One);
         },
     );
     out
@@ -191,7 +220,7 @@ pub fn maps_backward(maps_grad: &[f32], parts: &Parts<'_>, shape: &Shape) -> Vec
             let parts = Head::new(parts, shape, &rows, head);
             parts.map(map, length, scale);
             softmax_backward(slope, map, length);
-            let slope = View::new(slope, length, length, length);
+            let slope = square(slope, length);
             // Safety: as in `backward`.
             let block = |i: usize| unsafe { shared.block(rows.start * 3 * h + i * h + head * w, length, w, 3 * h) };
             product(block(0), slope, parts.k, scale, Into::Fresh, Threads::One);
@@ -225,7 +254,7 @@ mod tests {
     #[test]
     fn maps_backward_equals_the_formula() {
         let lengths = Lengths::new(vec![1, 7, 0, 17, 9]);
-        let shape = Shape { lengths, heads: 4, hidden: 20 };
+        let shape = Shape { lengths, heads: 4, hidden: 20, dropout: None };
         let case = Case { name: "maps", student: numbers(34 * 60, 1, 1.0), dims: (34, 60) };
         let upstream = numbers(4 * (1 + 49 + 289 + 81), 2, 1.0);
         let part = |i: usize| Part { data: &case.student[i * 20..], stride: 60 };

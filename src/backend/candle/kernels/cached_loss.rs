@@ -1,4 +1,4 @@
-//! The loss against a teacher of whom only the likeliest words were kept.
+//! The loss against a teacher of whom only the likeliest words were kept, [`TopWords`].
 //!
 //! Axes as in [`super::vocabulary_loss`], and `K` words that were kept of each row.
 
@@ -6,51 +6,7 @@ use rayon::prelude::*;
 
 use super::vocabulary_loss::{SoftLoss, Softmax};
 use super::{math, vectorised};
-
-/// What a teacher said at `M` rows, cut down to its `K` likeliest words.
-///
-/// A word that was left out counts as likely as every other that was: together they keep the mass that they had, and
-/// share it equally.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TopWords {
-    /// `K`, at most `V`.
-    pub k: usize,
-    /// `T`: the mass that was left out is that of `softmax(z / T)`, so a cache serves one temperature.
-    pub temperature: f32,
-    /// `[M, K]`, no word twice in a row.
-    pub ids: Vec<u32>,
-    /// Their logits `z`, `[M, K]`.
-    pub logits: Vec<f32>,
-    /// `ln Σ exp(z / T)` over the words that were left out, `[M]`; `−∞` where nothing is.
-    pub rest: Vec<f32>,
-}
-
-impl TopWords {
-    /// The `k` likeliest words of each row of `logits` `[M, V]`, the likeliest first.
-    pub fn new(logits: &[f32], v: usize, k: usize, temperature: f32) -> Self {
-        let mut top = Self { k, temperature, ids: Vec::new(), logits: Vec::new(), rest: Vec::new() };
-        let mut order: Vec<u32> = Vec::new();
-        for row in logits.chunks_exact(v) {
-            let z = |id: &u32| row[*id as usize];
-            order.clear();
-            order.extend(0..v as u32);
-            if k < v {
-                order.select_nth_unstable_by(k, |a, b| z(b).total_cmp(&z(a)).then(a.cmp(b)));
-            }
-            let (kept, left) = order.split_at_mut(k);
-            kept.sort_unstable_by(|a, b| z(b).total_cmp(&z(a)).then(a.cmp(b)));
-            top.logits.extend(kept.iter().map(z));
-            top.rest.push(log_sum_exp(left.iter().map(|id| f64::from(z(id)) / f64::from(temperature))) as f32);
-            top.ids.extend(kept.iter());
-        }
-        top
-    }
-}
-
-fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let max = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    if max == f64::NEG_INFINITY { max } else { max + values.map(|x| (x - max).exp()).sum::<f64>().ln() }
-}
+use crate::backend::top_words::{TopWords, log_sum_exp};
 
 /// [`super::vocabulary_loss::soft_loss`] against such a teacher: `logits` of the student are `[M, V]`, and their
 /// gradient is added to `grad`. Ids have been checked.

@@ -72,20 +72,43 @@ fn mix64(mut x: u64) -> u64 {
 /// The backward pass is the same function on the gradient.
 pub fn dropout(x: &[f32], p: f32, stream: Stream) -> Vec<f32> {
     const BLOCK: usize = 1 << 14;
-    let threshold = (f64::from(p) * 4_294_967_296.0) as u32;
-    let scale = 1.0 / (1.0 - p);
+    let dropout = Dropout::new(p, stream);
     let mut y = vec![0f32; x.len()];
     y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).enumerate().for_each(|(block, (y, x))| {
-        dropout_block(y, x, (block * BLOCK) as u32, threshold, scale, stream);
+        y.copy_from_slice(x);
+        dropout.apply(y, (block * BLOCK) as u32);
     });
     y
 }
 
+/// Which elements are dropped, and what the others are multiplied with.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
+    /// Of these numbers, one an element,
+    pub stream: Stream,
+    /// those below this one drop theirs.
+    pub threshold: u32,
+    /// `1 / (1 − p)`.
+    pub scale: f32,
+}
+
+impl Dropout {
+    /// With probability `p`, below 1.
+    pub fn new(p: f32, stream: Stream) -> Self {
+        Self { stream, threshold: (f64::from(p) * 4_294_967_296.0) as u32, scale: 1.0 / (1.0 - p) }
+    }
+
+    /// In place, on elements of which the first has the number `first`.
+    pub fn apply(&self, x: &mut [f32], first: u32) {
+        apply(x, first, *self);
+    }
+}
+
 vectorised! {
-    fn dropout_block(y: &mut [f32], x: &[f32], first: u32, threshold: u32, scale: f32, stream: Stream) {
-        for (i, (y, x)) in y.iter_mut().zip(x).enumerate() {
-            let keep = stream.bits(first.wrapping_add(i as u32)) >= threshold;
-            *y = if keep { x * scale } else { 0.0 };
+    fn apply(x: &mut [f32], first: u32, dropout: Dropout) {
+        for (i, x) in x.iter_mut().enumerate() {
+            let keep = dropout.stream.bits(first.wrapping_add(i as u32)) >= dropout.threshold;
+            *x = if keep { *x * dropout.scale } else { 0.0 };
         }
     }
 }

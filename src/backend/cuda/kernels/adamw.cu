@@ -24,14 +24,16 @@ extern "C" __global__ void gradient_squares(float* partial, const Chunk* chunks)
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// norm[0]: the norm of all gradients; norm[1]: what to multiply them with, or NaN where the norm is not finite.
-extern "C" __global__ void gradient_norm(float* norm, const float* partial, u32 n, float clip) {
+// norm[0]: the norm of all gradients; norm[1]: what to multiply them with, or NaN where the norm is not finite. skipped[0]:
+// how often it was not; skipped[1]: the first step at which.
+extern "C" __global__ void gradient_norm(float* norm, u32* skipped, const float* partial, u32 n, float clip, u32 step) {
     float sum = 0.f;
     for (u32 i = threadIdx.x; i < n; i += blockDim.x) sum += partial[i];
     sum = sqrtf(block_sum(sum));
     if (threadIdx.x == 0) {
         norm[0] = sum;
         norm[1] = isfinite(sum) ? fminf(clip / (sum + 1e-6f), 1.f) : NAN;
+        if (!isfinite(sum) && skipped[0]++ == 0) skipped[1] = step;
     }
 }
 

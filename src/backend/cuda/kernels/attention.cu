@@ -116,6 +116,21 @@ LENGTHS(softmax, (T* scores, const u32* starts, u32 sequences, u32 heads, u32 L,
 LENGTHS(softmax_backward, (T* slope, const T* maps, const T* extra, u32 rows, u32 L, float scale),
         (slope, maps, extra, rows, L, scale))
 
+// Zeroes probabilities, or their gradients, and scales the rest; `to` may be `from`. An element is numbered as maps lie that
+// are not filled in: what is dropped does not depend on L. `squares` holds where the maps of each sequence begin, or is null
+// where all sequences are L long. One block a head.
+extern "C" __global__ void drop_maps(T* to, const T* from, const u32* starts, const u64* squares, u32 heads, u32 L,
+                                     u32 threshold, float scale, u32 low, u32 high) {
+    u32 sequence = blockIdx.x / heads, length = starts[sequence + 1] - starts[sequence];
+    u64 start = (u64)blockIdx.x * L * L;
+    u32 first = squares ? squares[sequence] + (u64)(blockIdx.x % heads) * length * length : start;
+    for (u32 i = threadIdx.x; i < L * L; i += blockDim.x) {
+        u32 q = i / L, k = i % L;
+        bool kept = q < length && k < length && bits(first + q * length + k, low, high) >= threshold;
+        to[start + i] = narrow(kept ? wide(from[start + i]) * scale : 0.f);
+    }
+}
+
 // Where the heads of a part begin in rows `stride` wide, for products that read them there: sequences of equal length.
 extern "C" __global__ void head_places(u64* places, u64 base, u32 maps, u32 heads, u32 row_bytes, u32 head_bytes,
                                        u32 length) {

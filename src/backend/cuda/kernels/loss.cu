@@ -78,6 +78,16 @@ WIDTHS(vocabulary,
         float temperature, u32 entropy, float weight, u32 sum),
        (losses, slope, logits, labels, teacher, columns, stride, temperature, entropy, weight, sum))
 
+// Rows of logits from the K words that were kept of each, and one number for all others. One block a row.
+extern "C" __global__ void spread_words(T* y, const float* flat, const u32* ids, const float* logits, u32 k, u32 columns,
+                                        u32 stride) {
+    u64 start = (u64)blockIdx.x * stride, kept = (u64)blockIdx.x * k;
+    T other = narrow(flat[blockIdx.x]);
+    for (u32 c = threadIdx.x; c < stride; c += blockDim.x) y[start + c] = c < columns ? other : narrow(0.f);
+    __syncthreads();
+    for (u32 i = threadIdx.x; i < k; i += blockDim.x) y[start + ids[kept + i]] = narrow(logits[kept + i]);
+}
+
 // 1 − cos of each row, a warp a row, with what PyTorch adds to each square: a row of zeros has no direction.
 extern "C" __global__ void cosine(float* losses, T* slope, const T* x, const T* teacher, u32 rows, u32 h, float weight,
                                   u32 sum) {
