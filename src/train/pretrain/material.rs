@@ -1,5 +1,6 @@
 //! The blocks of a run, and how they become the parts of its steps.
 
+use std::ops::Range;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -9,6 +10,7 @@ use super::start::Start;
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::corpus::{Corpus, MaskedBatch, Masking, Sampler};
 use crate::train::hash::hex;
+use crate::train::parallel;
 
 /// A step that no run reaches: the masks of what is set apart are always the same, and no others.
 const APART: u64 = u64::MAX;
@@ -49,12 +51,15 @@ impl Material {
         Ok(Self { corpus, sampler, masking, apart })
     }
 
-    /// The parts of a step.
-    pub(super) fn step(&self, recipe: &Recipe, step: u64) -> Result<Vec<MaskedBatch>> {
-        let blocks = self.corpus.train().read_all(&self.sampler.batch(step, recipe.blocks.batch_size))?;
-        let rows = (0u64..).step_by(recipe.part());
-        let parts = rows.zip(blocks.chunks(recipe.part()));
-        Ok(parts.map(|(first, blocks)| self.masking.batch(blocks, recipe.seed, step, first)).collect())
+    /// The parts of a step that one of so many ranks does, with their numbers.
+    pub(super) fn step(&self, recipe: &Recipe, step: u64, [rank, size]: [usize; 2]) -> Result<Vec<(u32, MaskedBatch)>> {
+        let indices = self.sampler.batch(step, recipe.blocks.batch_size);
+        let parts = parallel::parts(indices.len(), recipe.train.accumulate, rank, size).into_iter();
+        let part = |(number, rows): (u32, Range<usize>)| {
+            let blocks = self.corpus.train().read_all(&indices[rows.clone()])?;
+            Ok((number, self.masking.batch(&blocks, recipe.seed, step, rows.start as u64)))
+        };
+        parts.map(part).collect()
     }
 
     /// Blocks to learn from.

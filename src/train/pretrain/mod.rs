@@ -4,6 +4,7 @@
 //! and in the end `model/`, a Hugging Face folder with its head, `metrics.json` and `curve.svg`. With patience `model/` holds
 //! the best weights so far while the run goes on.
 
+mod course;
 mod material;
 pub mod progress;
 pub mod recipe;
@@ -12,7 +13,7 @@ mod start;
 
 use std::path::PathBuf;
 
-pub use self::run::pretrain;
+pub use self::course::{pretrain, pretrain_among};
 pub use super::finetune::{Options, Role};
 
 /// Where a run finds and leaves things.
