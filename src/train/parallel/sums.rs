@@ -28,7 +28,13 @@ pub trait Sums<B: Training> {
 /// Over the channels of the [`Group`], for every engine; those of the CPU lose nothing by it.
 #[derive(Default)]
 pub struct HostSums {
-    begun: RefCell<Vec<(Vec<String>, Pending<Vec<f32>>)>>,
+    begun: RefCell<Vec<Bucket>>,
+}
+
+/// Weights whose gradients are under way, one after the other.
+struct Bucket {
+    weights: Vec<String>,
+    sums: Pending<Vec<f32>>,
 }
 
 impl<B: Training> Sums<B> for HostSums {
@@ -37,13 +43,13 @@ impl<B: Training> Sums<B> for HostSums {
         for name in &weights {
             values.extend(engine.read(name, Quantity::Gradient)?);
         }
-        self.begun.borrow_mut().push((weights, group.sum(values)));
+        self.begun.borrow_mut().push(Bucket { weights, sums: group.sum(values) });
         Ok(())
     }
 
     fn finish(&self, group: &Group, engine: &B) -> Result<()> {
-        for (weights, pending) in self.begun.take() {
-            let sums = group.wait(pending)?;
+        for Bucket { weights, sums } in self.begun.take() {
+            let sums = group.wait(sums)?;
             let mut rest = sums.as_slice();
             for name in &weights {
                 let len = engine.read(name, Quantity::Gradient)?.len();

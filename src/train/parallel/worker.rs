@@ -43,12 +43,26 @@ pub(super) struct Setup {
     pub(super) alarm: Alarm,
 }
 
+/// A sum, and who waits for it here; nobody before this rank takes part.
+#[derive(Default)]
+struct Sum {
+    round: Round,
+    reply: Option<Reply<Vec<f32>>>,
+}
+
+/// What ranks said, and who waits for it here.
+#[derive(Default)]
+struct Notes {
+    by_rank: BTreeMap<usize, Vec<u8>>,
+    reply: Option<Reply<Vec<Vec<u8>>>>,
+}
+
 struct Worker {
     rank: usize,
     size: usize,
     senders: Vec<Box<dyn Push<Parcel>>>,
-    sums: BTreeMap<u64, (Round, Option<Reply<Vec<f32>>>)>,
-    notes: BTreeMap<u64, (BTreeMap<usize, Vec<u8>>, Option<Reply<Vec<Vec<u8>>>>)>,
+    sums: BTreeMap<u64, Sum>,
+    notes: BTreeMap<u64, Notes>,
     departures: Departures,
     alarm: Alarm,
     broken: Option<String>,
@@ -100,14 +114,14 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return false,
                 Ok(Order::Sum(round, values, reply)) => self.begin_sum(round, values, reply),
                 Ok(Order::Gather(round, note, reply)) => {
-                    self.to_all(Kind::Note, round, 0, &note);
-                    self.notes.entry(round).or_default().1 = Some(reply);
+                    self.tell_all(Kind::Note, round, 0, &note);
+                    self.notes.entry(round).or_default().reply = Some(reply);
                     self.note(round, self.rank, note);
                     Ok(())
                 }
                 Ok(Order::Fail(reason)) => {
                     if self.broken.is_none() {
-                        self.to_all(Kind::Failure, 0, 0, reason.as_bytes());
+                        self.tell_all(Kind::Failure, 0, 0, reason.as_bytes());
                     }
                     Ok(())
                 }
@@ -123,9 +137,9 @@ impl Worker {
 
     fn begin_sum(&mut self, round: u64, values: Vec<f32>, reply: Reply<Vec<f32>>) -> Result<(), String> {
         let (rank, size) = (self.rank, self.size);
-        let (sum, to) = self.sums.entry(round).or_default();
-        *to = Some(reply);
-        for send in sum.begin(values, rank, size)? {
+        let sum = self.sums.entry(round).or_default();
+        sum.reply = Some(reply);
+        for send in sum.round.begin(values, rank, size)? {
             self.send(round, send);
         }
         self.finish(round);
@@ -142,12 +156,12 @@ impl Worker {
             Kind::Note => self.note(round, from, body),
             Kind::Failure => return Err(format!("rank {from} stopped: {}", String::from_utf8_lossy(&body))),
             Kind::Part => {
-                let more = self.sums.entry(round).or_default().0.part(chunk, from, values()?, self.size)?;
+                let more = self.sums.entry(round).or_default().round.part(chunk, from, values()?, self.size)?;
                 more.into_iter().for_each(|send| self.send(round, send));
                 self.finish(round);
             }
             Kind::Sum => {
-                self.sums.entry(round).or_default().0.sum(chunk, &values()?)?;
+                self.sums.entry(round).or_default().round.sum(chunk, &values()?)?;
                 self.finish(round);
             }
         }
@@ -155,20 +169,20 @@ impl Worker {
     }
 
     fn note(&mut self, round: u64, from: usize, note: Vec<u8>) {
-        let (notes, _) = self.notes.entry(round).or_default();
-        notes.insert(from, note);
-        if notes.len() == self.size
-            && let Some((notes, Some(reply))) = self.notes.remove(&round)
+        let notes = self.notes.entry(round).or_default();
+        notes.by_rank.insert(from, note);
+        if notes.by_rank.len() == self.size
+            && let Some(Notes { by_rank, reply: Some(reply) }) = self.notes.remove(&round)
         {
-            drop(reply.send(Ok(notes.into_values().collect()))); // nobody may want it any more
+            drop(reply.send(Ok(by_rank.into_values().collect()))); // nobody may want it any more
         }
     }
 
     /// Hands a sum over when it is complete.
     fn finish(&mut self, round: u64) {
-        let Some((sum, reply)) = self.sums.get_mut(&round) else { return };
-        if let Some(values) = sum.take() {
-            if let Some(reply) = reply.take() {
+        let Some(sum) = self.sums.get_mut(&round) else { return };
+        if let Some(values) = sum.round.take() {
+            if let Some(reply) = sum.reply.take() {
                 drop(reply.send(Ok(values))); // nobody may want it any more
             }
             self.sums.remove(&round);
@@ -177,26 +191,26 @@ impl Worker {
 
     fn send(&mut self, round: u64, send: Send) {
         match send {
-            Send::Part { to, chunk, values } => self.to(to, Kind::Part, round, chunk, bytes_of(&values)),
-            Send::Sum { chunk, values } => self.to_all(Kind::Sum, round, chunk, &bytes_of(&values)),
+            Send::Part { to, chunk, values } => self.tell(to, Kind::Part, round, chunk, bytes_of(&values)),
+            Send::Sum { chunk, values } => self.tell_all(Kind::Sum, round, chunk, &bytes_of(&values)),
         }
     }
 
-    fn to_all(&mut self, kind: Kind, round: u64, chunk: usize, body: &[u8]) {
+    fn tell_all(&mut self, kind: Kind, round: u64, chunk: usize, body: &[u8]) {
         for to in 0..self.size {
             if to != self.rank {
-                self.to(to, kind, round, chunk, body.to_vec());
+                self.tell(to, kind, round, chunk, body.to_vec());
             }
         }
     }
 
-    fn to(&mut self, to: usize, kind: Kind, round: u64, chunk: usize, body: Vec<u8>) {
+    fn tell(&mut self, to: usize, kind: Kind, round: u64, chunk: usize, body: Vec<u8>) {
         self.senders[to].send(Parcel(Some(Message { kind, from: self.rank, round, chunk, body })));
     }
 
     /// A rank that went without a word breaks the group; one that ended in order only if something is wanted of it.
     fn look_who_has_gone(&mut self) {
-        let wanted = self.sums.values().any(|(_, reply)| reply.is_some()) || !self.notes.is_empty();
+        let wanted = self.sums.values().any(|sum| sum.reply.is_some()) || !self.notes.is_empty();
         let gone = self.departures.all().into_iter();
         let gone = gone.filter(|(_, departure)| departure.at.elapsed() >= GRACE && (wanted || !departure.in_order));
         if let Some((rank, departure)) = gone.into_iter().next() {
@@ -215,10 +229,10 @@ impl Worker {
 
     /// Tells everybody who waits.
     fn refuse(&mut self, message: &str) {
-        for (_, reply) in std::mem::take(&mut self.sums).into_values() {
+        for Sum { reply, .. } in std::mem::take(&mut self.sums).into_values() {
             reply.into_iter().for_each(|reply| drop(reply.send(Err(message.to_owned()))));
         }
-        for (_, reply) in std::mem::take(&mut self.notes).into_values() {
+        for Notes { reply, .. } in std::mem::take(&mut self.notes).into_values() {
             reply.into_iter().for_each(|reply| drop(reply.send(Err(message.to_owned()))));
         }
     }
