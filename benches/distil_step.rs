@@ -78,7 +78,7 @@ fn run<B: Training>(work: &Work, engine: B, teacher: B, wait: impl Fn() -> Resul
     let step = |at: u64| {
         match &said {
             None => pair.learn(at, 0, &batch, Share::WHOLE)?,
-            Some(said) => pair.learn_again(at, 0, &batch, Share::WHOLE, said)?,
+            Some(said) => pair.lose_again(at, 0, &batch, Share::WHOLE, said).and_then(|()| pair.engine.backward())?,
         }
         pair.engine.update(&settings, at + 1, &|_| 5e-4)
     };

@@ -116,8 +116,19 @@ fn wasm_carries_no_native_crate() {
     assert!(tree.contains("wasm-bindgen"), "the tree of the wasm build was read");
 }
 
+/// Connections are opened in two files, for processes that a launcher started as one training.
 #[test]
-fn no_crate_that_can_open_a_connection() {
+fn only_the_ranks_of_a_training_connect() {
+    let own = ["src/train/parallel/rendezvous.rs", "src/train/parallel/link.rs"].map(|file| root().join(file));
+    for path in rust_files(&root().join("src")).into_iter().filter(|path| !own.contains(path)) {
+        for word in ["std::net", "TcpStream", "UdpSocket"] {
+            assert!(!code(&path).contains(word), "{} says {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_crate_that_speaks_with_servers() {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])
         .current_dir(root())

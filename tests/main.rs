@@ -12,6 +12,7 @@ mod distillation;
 mod eval;
 mod logs;
 mod metrics;
+mod parallel;
 mod parity;
 mod pretrain;
 mod prune;

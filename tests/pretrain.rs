@@ -27,12 +27,12 @@ use serde_json::Value;
 use crate::logs::{events_equal_the_log, log, shows};
 use crate::support::{Scratch, folder_at};
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/distillation").join(name)
 }
 
 /// TinyClinicalBERT's recipe, smaller.
-const TINY: &str = r#"
+pub(crate) const TINY: &str = r#"
 name = "tiny"
 seed = 5
 [student.config]
@@ -82,7 +82,7 @@ log_every = 1
 "#;
 
 /// Sixty notes as blocks of 16 pieces, cut with the tokenizer of the fixtures.
-fn places(scratch: &Scratch) -> Places {
+pub(crate) fn places(scratch: &Scratch) -> Places {
     let findings = ["chest pain", "fever", "no fever", "no chest pain", "pain with fever"];
     let note =
         |i: usize| format!("The patient denies {}, aspirin {} mg with {}.", findings[i % 5], i, findings[i / 5 % 5]);

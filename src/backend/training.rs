@@ -63,7 +63,16 @@ pub trait Training: Backend {
     ///
     /// # Errors
     /// A failure of the engine.
-    fn backward(&self) -> Result<()>;
+    fn backward(&self) -> Result<()> {
+        self.backward_telling(&mut |_| Ok(()))
+    }
+
+    /// [`Self::backward`] that names each weight once this pass adds nothing more to its gradient, while it goes on with
+    /// the others. The order follows from the operations of the forward pass, not from the batch.
+    ///
+    /// # Errors
+    /// A failure of the engine; what `complete` says.
+    fn backward_telling(&self, complete: &mut dyn FnMut(&str) -> Result<()>) -> Result<()>;
 
     /// Forgets the moments of the optimizer. With `average` a moving average of the weights is kept from here on.
     ///

@@ -23,7 +23,8 @@ pub(crate) struct DeviceArguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
     Cpu,
-    Cuda(usize),
+    /// The first device, or that of this process among several on this host.
+    Cuda(Option<usize>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,18 +43,21 @@ pub(crate) enum Device {
 }
 
 impl DeviceArguments {
-    /// Opens the device.
-    pub(crate) fn open(&self) -> Result<Device> {
+    /// Opens the device for a process of this number on its host.
+    pub(crate) fn open(&self, local_rank: usize) -> Result<Device> {
         match (self.device, self.precision) {
             (Name::Cpu, Some(Precision::Bf16)) => bail!("--precision bf16: the CPU trains in f32 only"),
             (Name::Cpu, _) => Ok(Device::Cpu),
-            (Name::Cuda(number), precision) => open_cuda(number, precision.unwrap_or(Precision::Bf16)),
+            (Name::Cuda(number), precision) => open_cuda(number, local_rank, precision.unwrap_or(Precision::Bf16)),
         }
     }
 }
 
 #[cfg(feature = "cuda")]
-fn open_cuda(number: usize, precision: Precision) -> Result<Device> {
+fn open_cuda(number: Option<usize>, local_rank: usize, precision: Precision) -> Result<Device> {
+    // A launcher may show each process its own device only, which then is number 0.
+    let alone = local_rank == 0 || cuda::count()? == 1;
+    let number = number.unwrap_or(if alone { 0 } else { local_rank });
     let precision = match precision {
         Precision::Bf16 => cuda::Precision::Bf16,
         Precision::F32 => cuda::Precision::F32,
@@ -64,7 +68,8 @@ fn open_cuda(number: usize, precision: Precision) -> Result<Device> {
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_cuda(number: usize, _precision: Precision) -> Result<Device> {
+fn open_cuda(number: Option<usize>, local_rank: usize, _precision: Precision) -> Result<Device> {
+    let number = number.unwrap_or(local_rank);
     bail!(
         "--device cuda:{number}: this program was built without CUDA; build it with `cargo build --release --features \
          cuda`, which takes no CUDA toolkit, and run it where the NVIDIA driver, cuBLAS and NVRTC are"
@@ -78,8 +83,8 @@ impl FromStr for Name {
         let refused = || "expected cpu, cuda or cuda:N".to_owned();
         match text.split_once(':') {
             None if text == "cpu" => Ok(Self::Cpu),
-            None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", number)) => number.parse().map(Self::Cuda).map_err(|_| refused()),
+            None if text == "cuda" => Ok(Self::Cuda(None)),
+            Some(("cuda", number)) => number.parse().map(|number| Self::Cuda(Some(number))).map_err(|_| refused()),
             _ => Err(refused()),
         }
     }

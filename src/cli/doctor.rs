@@ -13,6 +13,7 @@ pub(crate) fn run(_: Arguments) -> Result<ExitCode> {
     println!("processor: {} threads, {}", std::thread::available_parallelism()?, instructions());
     println!("engines for answers: simd (int8 and f32), candle (f32, the reference)");
     println!("engines for training: cpu (f32){}", if cfg!(feature = "cuda") { ", cuda (bf16, f32)" } else { "" });
+    println!("processes of one training on the CPU: several, over TCP");
     let healthy = cuda();
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -35,7 +36,7 @@ fn instructions() -> &'static str {
 /// Opens every device; whether all is well with what this build has.
 #[cfg(feature = "cuda")]
 fn cuda() -> bool {
-    use clinlite::backend::cuda::{Device, Precision, count};
+    use clinlite::backend::cuda::{Device, Precision, count, nccl_version};
     let found = match count() {
         Ok(found) => found,
         Err(error) => {
@@ -58,6 +59,10 @@ fn cuda() -> bool {
             gib(all)
         ))
     };
+    match nccl_version() {
+        Ok(version) => println!("several devices: NCCL {version}"),
+        Err(error) => println!("several devices: {error}"),
+    }
     (0..found).fold(true, |healthy, number| match describe(number) {
         Ok(line) => {
             println!("cuda:{number}: {line}");

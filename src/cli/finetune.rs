@@ -17,6 +17,7 @@ use clinlite::train::series::{self, Ran, Variant};
 
 use crate::device::{Device, DeviceArguments};
 use crate::display::Display;
+use crate::ranks;
 
 /// The exit code of a run that was stopped: what a shell gives for SIGTERM.
 pub(crate) const STOPPED: u8 = 143;
@@ -62,6 +63,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
+    ranks::refuse("finetune")?;
     let path = arguments.recipe.display().to_string();
     let text = fs::read_to_string(&arguments.recipe).with_context(|| path.clone())?;
     let recipe = Recipe::parse(&text).with_context(|| path)?;
@@ -74,7 +76,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let places = Places { data: arguments.data, base, teacher, out: arguments.out };
     let checkpoint_every = Duration::from_secs_f64(arguments.checkpoint_minutes.clamp(0.001, 1e6) * 60.0);
     keep_pages();
-    let job = Job { places, checkpoint_every, stop, ground: arguments.device.open()? };
+    let job = Job { places, checkpoint_every, stop, ground: arguments.device.open(0)? };
     if arguments.grid {
         job.grid(&text)
     } else if arguments.seeds.is_empty() {

@@ -21,6 +21,7 @@ mod pack;
 mod pool;
 mod pretrain;
 mod prune;
+mod ranks;
 mod relation;
 mod tag;
 mod work;
@@ -49,7 +50,8 @@ Exit codes:
   2  the command line cannot be understood
   143  a training was stopped and left a checkpoint
 
-Nothing leaves this machine: the program opens no connection.";
+Nothing leaves this machine: the program opens no connection. A pretrain that a launcher (torchrun, srun, mpirun) starts as
+several processes connects these with each other, and with nothing else.";
 
 /// Lightweight clinical transformers: find problems, tests, treatments, drugs, anatomy and lab values in clinical text.
 #[derive(Parser)]

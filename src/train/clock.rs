@@ -30,6 +30,12 @@ impl Clock {
         self.tokens as f64 / self.spent.as_secs_f64().max(1e-9)
     }
 
+    /// Seconds, beside those of the steps.
+    pub(super) fn share(&self, part: Duration) -> String {
+        let (part, all) = (part.as_secs_f64(), self.spent.as_secs_f64());
+        format!("{part:.1} of {all:.1} s, {:.1} %", 100.0 * part / all.max(1e-9))
+    }
+
     /// How long so many steps will take at the pace so far, with all that lay between the steps.
     pub(super) fn seconds_left(&self, steps: u64) -> f64 {
         let all = self.first.map_or(0.0, |first| first.elapsed().as_secs_f64());

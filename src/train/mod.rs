@@ -19,6 +19,7 @@ pub mod loss;
 mod material;
 pub mod metrics;
 pub mod model;
+pub mod parallel;
 pub mod pretrain;
 pub mod progress;
 pub mod prune;

@@ -22,7 +22,8 @@ impl CandleBackend {
         let y = self.tensor(y, columns)?; // [R, H]
         self.reach(sources.iter().map(|(table, _)| *table));
         if self.recording() {
-            let learn = sources.iter().filter(|(table, _)| table.learns());
+            let tables = sources;
+            let learn = tables.iter().filter(|(table, _)| table.learns());
             let sources: Vec<_> = learn.map(|(table, ids)| (Arc::clone(table), ids.to_vec())).collect();
             let backward = move |grad: Vec<f32>, _: &mut Gradients| {
                 for (table, ids) in &sources {
@@ -31,7 +32,7 @@ impl CandleBackend {
                 }
                 Ok(())
             };
-            self.record(&y, Box::new(backward));
+            self.record_use(&y, tables.iter().map(|(table, _)| *table), Box::new(backward));
         }
         Ok(y)
     }
@@ -70,7 +71,7 @@ impl CandleBackend {
                     });
                 })
             };
-            self.record(&y, Box::new(backward));
+            self.record_use(&y, std::iter::once(&layer.weight).chain(&layer.bias), Box::new(backward));
         }
         Ok(y)
     }
@@ -103,7 +104,7 @@ impl CandleBackend {
                 gradients.add(x, grad);
                 Ok(())
             };
-            self.record(&y, Box::new(backward));
+            self.record_use(&y, [&layer.weight, &layer.bias], Box::new(backward));
         }
         Ok(y)
     }

@@ -139,7 +139,20 @@ impl CandleBackend {
     }
 
     fn record(&self, output: &Tensor, backward: Backward) {
-        lock(&self.tape).record(output.id(), backward);
+        lock(&self.tape).record(output.id(), &[], backward);
+    }
+
+    /// Records an operation over weights, and over what stands beside them.
+    fn record_use<'a>(
+        &self,
+        output: &Tensor,
+        weights: impl IntoIterator<Item = &'a Arc<Parameter>>,
+        backward: Backward,
+    ) {
+        let beside = |weight: &'a Arc<Parameter>| weight.pairs().iter().flat_map(|pair| [&pair.a, &pair.b]);
+        let used = weights.into_iter().flat_map(|weight| std::iter::once(weight).chain(beside(weight)));
+        let names: Vec<&str> = used.filter(|weight| weight.learns()).map(|weight| weight.name()).collect();
+        lock(&self.tape).record(output.id(), &names, backward);
     }
 
     /// Records an operation that only moves numbers about.

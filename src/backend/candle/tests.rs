@@ -61,6 +61,26 @@ fn fused_operations_equal_the_composed_formula() {
     }
 }
 
+/// With frozen weights and low-rank matrices, and weights that are used twice.
+#[test]
+fn each_weight_that_learns_is_named_once_when_its_gradient_is_whole() {
+    for (name, operation) in operations() {
+        let backend = CandleBackend::training(3);
+        backend.begin(5, 1);
+        let y = operation(&backend).unwrap();
+        backend.seed(&y, numbers(y.elem_count(), 99)).unwrap();
+        let mut told = Vec::new();
+        let tell = &mut |weight: &str| {
+            told.push((weight.to_owned(), backend.read(weight, Quantity::Gradient)?));
+            Ok(())
+        };
+        backend.backward_telling(tell).unwrap();
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        let (_, _, gradients) = fused(operation);
+        assert_eq!(told, gradients.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+}
+
 #[test]
 fn gradients_equal_finite_differences() {
     for (name, operation) in operations() {

@@ -96,12 +96,12 @@ impl Training for CandleBackend {
         lock(&self.watched).take(at)
     }
 
-    fn backward(&self) -> Result<()> {
+    fn backward_telling(&self, complete: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         if !self.fused || !self.trainable {
             return Err(Error::new(ErrorKind::Backend, "this candle backend records nothing to walk back"));
         }
         let mut seeds = std::mem::take(&mut *lock(&self.seeds));
-        let result = lock(&self.tape).backward(&mut seeds);
+        let result = lock(&self.tape).backward(&mut seeds, complete);
         self.evaluate();
         result
     }

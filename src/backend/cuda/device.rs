@@ -108,6 +108,12 @@ impl Device {
         self.precision
     }
 
+    /// A stream beside the one in which everything runs, for this thread.
+    pub(super) fn fork(&self) -> Result<Arc<CudaStream>> {
+        let bound = self.context.bind_to_thread();
+        bound.and_then(|()| self.context.new_stream()).map_err(|e| failed("no stream", &e))
+    }
+
     /// Waits until everything that was started is done.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod launch;
 mod loss;
 mod low_rank;
 mod memory;
+mod nccl;
 mod operations;
 mod parameter;
 mod product;
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use self::device::{Device, Precision, count};
 use self::gradients::{Backward, Gradients};
+pub use self::nccl::{Id, Nccl, nccl_version};
 pub use self::parameter::Parameter;
 use self::qkv::Source;
 pub use self::tensor::Tensor;
@@ -148,7 +150,20 @@ impl CudaBackend {
     }
 
     fn record(&self, output: &Tensor, backward: Backward) {
-        lock(&self.tape).record(output.id(), backward);
+        lock(&self.tape).record(output.id(), &[], backward);
+    }
+
+    /// Records an operation over weights, and over what stands beside them.
+    fn record_use<'a>(
+        &self,
+        output: &Tensor,
+        weights: impl IntoIterator<Item = &'a Arc<Parameter>>,
+        backward: Backward,
+    ) {
+        let beside = |weight: &'a Arc<Parameter>| weight.pairs.iter().flat_map(|pair| [&pair.a, &pair.b]);
+        let used = weights.into_iter().flat_map(|weight| std::iter::once(weight).chain(beside(weight)));
+        let names: Vec<&str> = used.filter(|weight| weight.layout.learns).map(|weight| weight.name()).collect();
+        lock(&self.tape).record(output.id(), &names, backward);
     }
 }
 

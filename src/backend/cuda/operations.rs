@@ -70,7 +70,8 @@ impl CudaBackend {
         self.reach(sources.iter().map(|(table, _)| *table));
         if self.recording() {
             // Sorted now, while the device is busy with what came before.
-            let learn = sources.iter().filter(|(table, _)| table.layout.learns);
+            let tables = sources;
+            let learn = tables.iter().filter(|(table, _)| table.layout.learns);
             let sources = learn.map(|(table, ids)| Ok((Arc::clone(table), Runs::new(device, ids)?)));
             let (sources, device) = (sources.collect::<Result<Vec<_>>>()?, Arc::clone(device));
             let backward = move |grad: Tensor, _: &mut Gradients| {
@@ -81,7 +82,7 @@ impl CudaBackend {
                 }
                 Ok(())
             };
-            self.record(&y, Box::new(backward));
+            self.record_use(&y, tables.iter().map(|(table, _)| *table), Box::new(backward));
         }
         Ok(y)
     }
@@ -126,7 +127,7 @@ impl CudaBackend {
                     device.product(to, [x.rows, k, whole], side(&grad, false), weight)
                 })
             };
-            self.record(&y, Box::new(backward));
+            self.record_use(&y, std::iter::once(&layer.weight).chain(&layer.bias), Box::new(backward));
         }
         Ok(y)
     }
@@ -182,7 +183,7 @@ impl CudaBackend {
                 }
                 gradients.add(x, out)
             };
-            self.record(&y, Box::new(backward));
+            self.record_use(&y, [&layer.weight, &layer.bias], Box::new(backward));
         }
         Ok(y)
     }

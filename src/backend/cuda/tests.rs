@@ -312,3 +312,40 @@ fn a_machine_without_cuda_is_told_what_is_missing() {
         }
     }
 }
+
+/// A process alone sums nothing away; two add up, each on a device of its own, where there are two.
+#[test]
+#[ignore = "needs an NVIDIA device and NCCL"]
+fn sums_over_devices_are_sums() {
+    let sizes = if device::count().expect("a driver") > 1 { vec![1, 2] } else { vec![1] };
+    for size in sizes {
+        let id = Nccl::id().expect("NCCL");
+        let rank = move |rank: usize| {
+            let device = Device::open(rank, Precision::F32).expect("a device");
+            let nccl = Nccl::join(&device, rank, size, id).expect("joins");
+            let backend = CudaBackend::training(&device, 1).expect("an engine");
+            let before = outcome(&backend, layer_of_312).1;
+            let names: Vec<String> = before.keys().cloned().collect();
+            names.chunks(2).for_each(|bucket| backend.begin_sum(&nccl, bucket).expect("begins"));
+            backend.finish_sums(&nccl).expect("ends");
+            (before, gradients(&backend))
+        };
+        let threads: Vec<_> = (0..size).map(|number| std::thread::spawn(move || rank(number))).collect();
+        for thread in threads {
+            let (before, after) = thread.join().expect("a rank");
+            for (name, gradient) in before {
+                let expected: Vec<f32> = gradient.iter().map(|g| g * size as f32).collect();
+                assert_eq!(after[&name], expected, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_machine_without_nccl_is_told_so() {
+    // Where it is there, it tells its version.
+    match nccl_version() {
+        Ok(version) => assert!(version > 20_000, "{version}"),
+        Err(error) => assert!(error.to_string().starts_with("cuda: not found: NCCL (libnccl)"), "{error}"),
+    }
+}

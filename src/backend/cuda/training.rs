@@ -141,13 +141,13 @@ impl Training for CudaBackend {
         lock(&self.watched).take(at)
     }
 
-    fn backward(&self) -> Result<()> {
+    fn backward_telling(&self, complete: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         if !self.trainable {
             return Err(Error::new(ErrorKind::Backend, "this CUDA backend records nothing to walk back"));
         }
         let fresh = Gradients::new(Arc::clone(&self.device));
         let mut seeds = std::mem::replace(&mut *lock(&self.seeds), fresh);
-        let result = lock(&self.tape).backward(&mut seeds);
+        let result = lock(&self.tape).backward(&mut seeds, complete);
         self.evaluate();
         result
     }

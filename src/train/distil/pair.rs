@@ -65,11 +65,17 @@ impl Share {
 
     /// Of each part of a step.
     pub fn of(parts: &[MaskedBatch]) -> Vec<Self> {
-        let counts = parts.iter().map(|part| {
-            let squares = part.input.lengths.ranges().map(|rows| rows.len() * rows.len()).sum::<usize>();
-            [part.rows.len(), part.input.lengths.rows(), squares].map(|count| count as f64)
-        });
-        let counts: Vec<[f64; 3]> = counts.collect();
+        Self::among(&parts.iter().map(Self::counts).collect::<Vec<_>>())
+    }
+
+    /// The masks, rows and elements of attention maps of a part.
+    pub fn counts(part: &MaskedBatch) -> [f64; 3] {
+        let squares = part.input.lengths.ranges().map(|rows| rows.len() * rows.len()).sum::<usize>();
+        [part.rows.len(), part.input.lengths.rows(), squares].map(|count| count as f64)
+    }
+
+    /// Of each part of a step, by the counts of all its parts, whoever does them.
+    pub fn among(counts: &[[f64; 3]]) -> Vec<Self> {
         let whole = counts.iter().fold([0.0; 3], |sum, part| [sum[0] + part[0], sum[1] + part[1], sum[2] + part[2]]);
         let share = |part: &[f64; 3], i: usize| (part[i] / whole[i].max(1.0)) as f32;
         counts.iter().map(|part| Self { words: share(part, 0), states: share(part, 1), maps: share(part, 2) }).collect()
@@ -129,20 +135,29 @@ impl<B: Training> Pair<B> {
     /// # Errors
     /// As [`MaskedLm::forward`] and [`Training::lose`].
     pub fn learn(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share) -> Result<()> {
-        let teacher = self.teacher.as_ref();
-        let taught = teacher.map(|teacher| teacher.answer(step, part, &batch.input, &batch.rows)).transpose()?;
-        self.learn_from(step, part, batch, share, taught.as_ref().map_or(Said::Nothing, Said::All))
+        self.lose(step, part, batch, share)?;
+        self.engine.backward()
     }
 
-    /// [`Pair::learn`] from what a teacher said before at the masks of this part, and from no other.
+    /// [`Self::learn`] up to the losses: the backward pass is still to come.
     ///
     /// # Errors
-    /// As [`Pair::learn`]; words of other rows.
-    pub fn learn_again(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share, said: &TopWords) -> Result<()> {
-        self.learn_from(step, part, batch, share, Said::Likeliest(said))
+    /// As [`MaskedLm::forward`] and [`Training::lose`].
+    pub fn lose(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share) -> Result<()> {
+        let teacher = self.teacher.as_ref();
+        let taught = teacher.map(|teacher| teacher.answer(step, part, &batch.input, &batch.rows)).transpose()?;
+        self.lose_from(step, part, batch, share, taught.as_ref().map_or(Said::Nothing, Said::All))
     }
 
-    fn learn_from(
+    /// [`Self::lose`] from what a teacher said before at the masks of this part, and from no other.
+    ///
+    /// # Errors
+    /// As [`Self::lose`]; words of other rows.
+    pub fn lose_again(&self, step: u64, part: u32, batch: &MaskedBatch, share: Share, said: &TopWords) -> Result<()> {
+        self.lose_from(step, part, batch, share, Said::Likeliest(said))
+    }
+
+    fn lose_from(
         &self,
         step: u64,
         part: u32,
@@ -161,7 +176,7 @@ impl<B: Training> Pair<B> {
             self.lose_hidden(&own, &taught, share.states)?;
             self.lose_attention(&own, &taught, share.maps)?;
         }
-        self.engine.backward()
+        Ok(())
     }
 
     /// The mean cross-entropy with the words behind the masks, over all batches, without learning anything; nothing

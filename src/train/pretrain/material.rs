@@ -1,5 +1,6 @@
 //! The blocks of a run, and how they become the parts of its steps.
 
+use std::ops::Range;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::train::corpus::masking::Place;
 use crate::train::corpus::{Corpus, MaskedBatch, Masking, Sampler};
 use crate::train::hash::hex;
+use crate::train::parallel;
 
 /// A step that no run reaches: the masks of what is set apart are always the same, and no others.
 const APART: u64 = u64::MAX;
@@ -21,6 +23,15 @@ pub(super) struct Material {
     masking: Masking,
     /// What is set apart, in parts.
     apart: Vec<MaskedBatch>,
+}
+
+/// Some blocks of a step.
+pub(super) struct Part {
+    /// Among the parts of all ranks.
+    pub(super) number: u32,
+    /// Which blocks of the step.
+    pub(super) rows: Range<usize>,
+    pub(super) batch: MaskedBatch,
 }
 
 impl Material {
@@ -50,17 +61,19 @@ impl Material {
         Ok(Self { corpus, sampler, masking, apart })
     }
 
-    /// The parts of a step.
-    pub(super) fn step(&self, recipe: &Recipe, step: u64) -> Result<Vec<MaskedBatch>> {
-        let blocks = self.corpus.train().read_all(&self.sampler.batch(step, recipe.blocks.batch_size))?;
-        if recipe.blocks.masks.is_some() {
-            let places = self.places(recipe, step);
-            let parts = places.chunks(recipe.part()).zip(blocks.chunks(recipe.part()));
-            return Ok(parts.map(|(places, blocks)| self.masking.fixed(blocks, places, recipe.mask_seed())).collect());
-        }
-        let rows = (0u64..).step_by(recipe.part());
-        let parts = rows.zip(blocks.chunks(recipe.part()));
-        Ok(parts.map(|(first, blocks)| self.masking.batch(blocks, recipe.seed, step, first)).collect())
+    /// The parts of a step that one of so many ranks does.
+    pub(super) fn step(&self, recipe: &Recipe, step: u64, [rank, size]: [usize; 2]) -> Result<Vec<Part>> {
+        let indices = self.sampler.batch(step, recipe.blocks.batch_size);
+        let places = recipe.blocks.masks.map(|_| self.places(recipe, step));
+        let part = |(number, rows): (u32, Range<usize>)| {
+            let blocks = self.corpus.train().read_all(&indices[rows.clone()])?;
+            let batch = match &places {
+                Some(places) => self.masking.fixed(&blocks, &places[rows.clone()], recipe.mask_seed()),
+                None => self.masking.batch(&blocks, recipe.seed, step, rows.start as u64),
+            };
+            Ok(Part { number, rows, batch })
+        };
+        parallel::parts(indices.len(), recipe.train.accumulate, rank, size).into_iter().map(part).collect()
     }
 
     /// The blocks of a step and which of their masks it has, where these come again.

@@ -5,6 +5,7 @@
 //! the best weights so far while the run goes on.
 
 mod cache;
+mod course;
 mod material;
 pub mod progress;
 pub mod recipe;
@@ -13,7 +14,7 @@ mod start;
 
 use std::path::PathBuf;
 
-pub use self::run::pretrain;
+pub use self::course::{pretrain, pretrain_among};
 pub use super::finetune::{Options, Role};
 
 /// Where a run finds and leaves things.

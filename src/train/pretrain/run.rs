@@ -1,4 +1,4 @@
-//! A run: everything read, step after step, and what is left in the end.
+//! A run: everything read, one step, and what is left in the end.
 
 mod patience;
 
@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::cache::Cache;
-use super::material::Material;
+use super::material::{Material, Part};
 use super::progress::{Logged, Progress};
 use super::recipe::Recipe;
 use super::start::{Source, Start};
@@ -20,65 +20,33 @@ use crate::backend::training::{Report, Skipped, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::checkpoint::{self, Checkpoint, Position};
 use crate::train::clock::Clock;
-use crate::train::corpus::MaskedBatch;
 use crate::train::curve::picture;
 use crate::train::distil::{Pair, Share, Teacher};
 use crate::train::journal::Journal;
+use crate::train::parallel::Ranks;
 use crate::train::{coverage, whole};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// Trains by a recipe, on engines that the caller opens.
-///
-/// # Errors
-/// A recipe, a student, a teacher or blocks that do not fit; a file that cannot be read or written; weights that get no
-/// gradient; a loss or a gradient that is not finite.
-pub fn pretrain<B: Training>(
-    recipe: &str,
-    places: &Places,
-    options: &Options<'_>,
-    engine: impl Fn(Role) -> Result<B>,
-    progress: &mut dyn Progress,
-) -> Result<Outcome> {
-    let parsed = Recipe::parse(recipe)?;
-    let start = Start::new(&parsed, places)?;
-    let mut run = Run::prepare(parsed, recipe, &start, places, &engine, progress)?;
-    if let Some(outcome) = run.finished(options)? {
-        progress.note("this run has come to its end: there is nothing to go on with");
-        return Ok(outcome);
-    }
-    if !run.ask_once(&engine, options, progress)? {
-        return Ok(run.outcome(true));
-    }
-    run.open(recipe, options)?;
-    progress.begins(run.position.step, run.steps);
-    while run.goes_on() {
-        run.one_step(progress)?;
-        if run.pause(options)? {
-            return Ok(run.outcome(true));
-        }
-    }
-    run.close()?;
-    Ok(run.outcome(false))
-}
-
 /// A run with everything read.
-struct Run<'s, B: Training> {
+pub(super) struct Run<'s, B: Training> {
+    ranks: &'s Ranks<B>,
     recipe: Recipe,
     start: &'s Start,
     out: PathBuf,
     pair: Pair<B>,
     blocks: Material,
     cache: Option<Cache>,
-    steps: u64,
+    pub(super) steps: u64,
     warmup: u64,
-    position: Position,
+    pub(super) position: Position,
     journal: Option<Journal>,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 impl<'s, B: Training> Run<'s, B> {
-    fn prepare(
+    pub(super) fn prepare(
+        ranks: &'s Ranks<B>,
         recipe: Recipe,
         text: &str,
         start: &'s Start,
@@ -86,6 +54,11 @@ impl<'s, B: Training> Run<'s, B> {
         engine: &impl Fn(Role) -> Result<B>,
         progress: &mut dyn Progress,
     ) -> Result<Self> {
+        if ranks.size() > recipe.blocks.batch_size {
+            let message =
+                format!("{} processes share {} blocks of a step: start fewer", ranks.size(), recipe.blocks.batch_size);
+            return Err(Error::new(ErrorKind::Input, message).at("blocks.batch_size"));
+        }
         let blocks = Material::open(&recipe, start, &places.blocks)?;
         let steps = recipe.steps(blocks.len());
         let warmup = recipe.warmup(steps);
@@ -110,11 +83,11 @@ impl<'s, B: Training> Run<'s, B> {
         let run = blocks.identity(text, start);
         let position = Position { run, stage: 0, stage_step: 0, step: 0, best: None };
         let (out, clock) = (places.out.clone(), Clock::new());
-        Ok(Self { recipe, start, out, pair, blocks, cache, steps, warmup, position, journal: None, clock })
+        Ok(Self { ranks, recipe, start, out, pair, blocks, cache, steps, warmup, position, journal: None, clock })
     }
 
     /// How this run ended, if it is to go on and the folder holds its result.
-    fn finished(&self, options: &Options<'_>) -> Result<Option<Outcome>> {
+    pub(super) fn finished(&self, options: &Options<'_>) -> Result<Option<Outcome>> {
         let path = self.at("metrics.json");
         if !path.exists() || self.at(CHECKPOINT).exists() {
             return Ok(None);
@@ -129,7 +102,7 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     /// Asks the teacher for what the cache does not hold yet; says whether it came to the end.
-    fn ask_once(
+    pub(super) fn ask_once(
         &mut self,
         engine: &impl Fn(Role) -> Result<B>,
         options: &Options<'_>,
@@ -137,6 +110,11 @@ impl<'s, B: Training> Run<'s, B> {
     ) -> Result<bool> {
         let (Some(cache), Some(source)) = (&mut self.cache, &self.start.teacher) else { return Ok(true) };
         if !cache.is_complete() {
+            if self.ranks.size() > 1 {
+                return Err(
+                    Error::new(ErrorKind::Input, "not complete: let one process make it first").at("teacher.cache")
+                );
+            }
             progress.note(&format!("the teacher is asked first, into {}", cache.folder().display()));
             let teacher = answering(source, engine(Role::Answer)?, false)?;
             let stop = || options.stop.load(Ordering::Relaxed);
@@ -148,8 +126,7 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     /// Makes the run folder ready, or finds where to go on.
-    fn open(&mut self, recipe: &str, options: &Options<'_>) -> Result<()> {
-        fs::create_dir_all(&self.out).map_err(|e| io(&e, &self.out))?;
+    pub(super) fn open(&mut self, recipe: &str, options: &Options<'_>) -> Result<()> {
         self.pair.engine.restart(false)?;
         let path = self.at(CHECKPOINT);
         if path.exists() {
@@ -165,16 +142,21 @@ impl<'s, B: Training> Run<'s, B> {
             found.restore(&self.pair.engine)?;
             self.position = found.position;
         }
+        self.ranks.agree("checkpoint", &format!("{} {:?}", path.exists(), self.position))?;
+        if !self.ranks.leads() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.out).map_err(|e| io(&e, &self.out))?;
         whole::write(&self.at("recipe.toml"), recipe.as_bytes())?;
         self.journal = Some(Journal::open(&self.out, self.position.step)?);
         Ok(())
     }
 
-    fn one_step(&mut self, progress: &mut dyn Progress) -> Result<()> {
+    pub(super) fn one_step(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let begun = Instant::now();
         let step = self.position.step;
-        let parts = self.blocks.step(&self.recipe, step)?;
-        self.learn(step, &parts)?;
+        let parts = self.blocks.step(&self.recipe, step, [self.ranks.rank(), self.ranks.size()])?;
+        let tokens = self.learn(step, &parts)?;
         if step == 0 {
             coverage::check(&self.pair.engine)?;
         }
@@ -183,7 +165,6 @@ impl<'s, B: Training> Run<'s, B> {
         self.position.step += 1;
         self.position.stage_step = self.position.step;
         progress.stepped(self.position.step);
-        let tokens = parts.iter().map(|part| part.input.input_ids.len()).sum();
         let (done, last) = (self.position.step, self.position.step == self.steps);
         let read = done == 1 || last || done.is_multiple_of(self.recipe.train.log_every);
         let report = if read { Some(self.healthy(step)?) } else { None };
@@ -191,29 +172,37 @@ impl<'s, B: Training> Run<'s, B> {
         if let Some(report) = report {
             let at = self.logged(report, lr, tokens);
             progress.logged(&at);
-            self.journal()?.write(at.line())?;
+            self.journal.iter_mut().try_for_each(|journal| journal.write(at.line()))?;
         }
-        if last || done.is_multiple_of(self.recipe.evaluate.every) { self.look(progress) } else { Ok(()) }
+        if last || done.is_multiple_of(self.recipe.evaluate.every) { self.look_together(progress) } else { Ok(()) }
     }
 
-    fn learn(&self, step: u64, parts: &[MaskedBatch]) -> Result<()> {
-        let places = self.cache.as_ref().map(|cache| (cache, self.blocks.places(&self.recipe, step)));
-        for ((part, batch), share) in (0..).zip(parts).zip(Share::of(parts)) {
-            match &places {
-                None => self.pair.learn(step, part, batch, share)?,
+    /// Forward, losses and backward for the parts of this rank; in the end all ranks have the gradients of the whole step.
+    /// Returns the tokens of the whole step.
+    fn learn(&self, step: u64, parts: &[Part]) -> Result<usize> {
+        let own: Vec<f64> = parts.iter().flat_map(|part| Share::counts(&part.batch)).collect();
+        let counts = self.ranks.gather(&own)?.concat();
+        let counts = counts.as_chunks::<3>().0;
+        let shares = Share::among(counts);
+        let said = self.cache.as_ref().map(|cache| (cache, self.blocks.places(&self.recipe, step)));
+        self.pair.engine.begin(step, 0); // forgets the losses of the step before
+        for (at, Part { number, rows, batch }) in parts.iter().enumerate() {
+            let share = shares.get(*number as usize).copied().unwrap_or(Share::WHOLE);
+            match &said {
+                None => self.pair.lose(step, *number, batch, share)?,
                 Some((cache, places)) => {
-                    let size = self.recipe.part();
-                    let said = cache.read(&places[part as usize * size..][..size], batch.rows.len())?;
-                    self.pair.learn_again(step, part, batch, share, &said)?;
+                    let said = cache.read(&places[rows.clone()], batch.rows.len())?;
+                    self.pair.lose_again(step, *number, batch, share, &said)?;
                 }
             }
+            if at + 1 == parts.len() { self.ranks.backward(&self.pair.engine) } else { self.pair.engine.backward() }?;
         }
-        Ok(())
+        Ok(counts.iter().map(|[_, rows, _]| *rows as usize).sum())
     }
 
     /// How the last step went, which must be a number, as all steps before it must have been.
     fn healthy(&self, step: u64) -> Result<Report> {
-        let report = self.pair.engine.report()?;
+        let report = self.ranks.whole(self.pair.engine.report()?)?;
         let finite = report.gradient_norm.is_finite() && report.losses.values().all(|loss| loss.is_finite());
         match report.skipped {
             Some(skipped) => Err(self.not_finite(skipped)?),
@@ -232,10 +221,13 @@ impl<'s, B: Training> Run<'s, B> {
 
     /// What to say of steps that moved nothing.
     fn not_finite(&self, Skipped { first, count }: Skipped) -> Result<Error> {
-        // The first is done again to see where they come from. Where later ones have moved weights, it may go well now.
-        let step = first - 1;
-        self.learn(step, &self.blocks.step(&self.recipe, step)?)?;
-        let what = coverage::cause(&self.pair.engine)?;
+        let mut what = "a gradient".to_owned();
+        if self.ranks.size() == 1 {
+            // The first is done again to see where they come from. Where later ones have moved weights, it may go well now.
+            let step = first - 1;
+            self.learn(step, &self.blocks.step(&self.recipe, step, [0, 1])?)?;
+            what = coverage::cause(&self.pair.engine)?;
+        }
         let later = if count > 1 { format!(" and {} later ones", count - 1) } else { String::new() };
         let message = format!(
             "{what} is not finite at step {first}{later}: lower the learning rate; the last checkpoint is as it was"
@@ -260,19 +252,21 @@ impl<'s, B: Training> Run<'s, B> {
     }
 
     /// Writes a checkpoint when it is time, and says whether to stop.
-    fn pause(&mut self, options: &Options<'_>) -> Result<bool> {
-        let stop = options.stop.load(Ordering::Relaxed);
-        if self.goes_on() && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
+    pub(super) fn pause(&mut self, options: &Options<'_>) -> Result<bool> {
+        let stop = self.ranks.any(options.stop.load(Ordering::Relaxed))?;
+        if !self.goes_on() {
+            return Ok(false);
+        }
+        if self.ranks.leads() && (stop || self.clock.saved.elapsed() >= options.checkpoint_every) {
             self.all_moved()?; // a run that goes on from here would not hear of it
             checkpoint::save(&self.at(CHECKPOINT), &self.position, &self.pair.engine)?;
             self.clock.saved = Instant::now();
-            return Ok(stop);
         }
-        Ok(false)
+        Ok(stop)
     }
 
     /// Writes the result; the checkpoint goes last, so that a run that is killed here comes to the same end again.
-    fn close(&mut self) -> Result<()> {
+    pub(super) fn close(&mut self) -> Result<()> {
         self.all_moved()?;
         let patient = self.recipe.evaluate.patience.is_some();
         if !patient {
@@ -295,7 +289,7 @@ impl<'s, B: Training> Run<'s, B> {
         if path.exists() { fs::remove_file(&path).map_err(|e| io(&e, &path)) } else { Ok(()) }
     }
 
-    fn outcome(&self, stopped: bool) -> Outcome {
+    pub(super) fn outcome(&self, stopped: bool) -> Outcome {
         Outcome { step: self.position.step, held_out: self.kept().0, stopped }
     }
 

@@ -11,7 +11,7 @@ use crate::train::result;
 
 impl<B: Training> Run<'_, B> {
     /// Looks at what was set apart; with patience the weights are kept if none were better.
-    pub(super) fn look(&mut self, progress: &mut dyn Progress) -> Result<()> {
+    fn look(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let Some(loss) = self.pair.held_out(self.blocks.apart())? else { return Ok(()) };
         let step = self.position.step;
         if !loss.is_finite() {
@@ -29,8 +29,19 @@ impl<B: Training> Run<'_, B> {
         self.journal()?.write(json!({"step": step, "held_out": loss, "best": best}))
     }
 
+    /// Rank 0 looks, and tells the others how patient to be.
+    pub(super) fn look_together(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        if self.ranks.leads() {
+            self.look(progress)?;
+        }
+        let best = self.position.best.map_or(Vec::new(), |(loss, step)| vec![loss, step as f64]);
+        let said = self.ranks.gather(&best)?;
+        self.position.best = said.first().and_then(|best| best.first_chunk()).map(|[loss, step]| (*loss, *step as u64));
+        Ok(())
+    }
+
     /// Whether there are steps left, and patience. Both follow from where the run stands, so a resumed run knows too.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(in crate::train::pretrain) fn goes_on(&self) -> bool {
         let (done, every) = (self.position.step, self.recipe.evaluate.every);
         let best = self.position.best.map_or(0, |(_, step)| step);
         let looks = done / every - best / every;
