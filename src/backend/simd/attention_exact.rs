@@ -236,6 +236,10 @@ impl Tiles for PairTiles<'_> {
         L::ROWS
     }
 
+    fn row_bytes<L: Lanes>(self) -> usize {
+        4 * self.pairs
+    }
+
     #[inline(always)]
     unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
         self,

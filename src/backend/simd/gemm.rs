@@ -10,13 +10,19 @@ use super::lanes::{Kernel, Lanes, WIDTH, padded, store_some};
 use super::math;
 use crate::backend::Activation;
 
-/// Rows that are kept in the cache while a panel passes.
-const BLOCK: usize = 48;
+/// Rows are kept in the second cache while the panels pass: at least [`LEAST`] of them, and so many bytes.
+const CACHE: usize = 192 << 10;
+
+/// A multiple of the rows of every register tile.
+const LEAST: usize = 48;
 
 /// The sums of one register tile.
 pub(crate) trait Tiles: Copy {
     /// Rows of the largest tile: four or six.
     fn most_rows<L: Lanes>() -> usize;
+
+    /// Bytes of a row.
+    fn row_bytes<L: Lanes>(self) -> usize;
 
     /// The products of rows `row..row + R` with the outputs of panels `panel..panel + P`.
     ///
@@ -55,8 +61,9 @@ impl Out<'_> {
             "too short a result"
         );
         assert!(self.bias.is_none_or(|bias| bias.len() >= panels * WIDTH), "too short a bias");
-        for start in (0..self.rows).step_by(BLOCK) {
-            let rows = start..self.rows.min(start + BLOCK);
+        let block = CACHE / tiles.row_bytes::<L>().max(1) / LEAST * LEAST;
+        for start in (0..self.rows).step_by(block.max(LEAST)) {
+            let rows = start..self.rows.min(start + block.max(LEAST));
             let mut panel = 0;
             // Safety: rows stay below `rows`, panels below `panels`, which the caller vouches for.
             unsafe {

@@ -22,6 +22,10 @@ impl<const FUSED: bool> Tiles for F32Tiles<'_, FUSED> {
         L::F32_ROWS
     }
 
+    fn row_bytes<L: Lanes>(self) -> usize {
+        4 * self.inputs
+    }
+
     #[inline(always)]
     unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
         self,

@@ -26,6 +26,10 @@ impl Tiles for Int8Tiles<'_> {
         L::ROWS
     }
 
+    fn row_bytes<L: Lanes>(self) -> usize {
+        4 * padded_columns(self.inputs) / L::FORM.depth * L::FORM.words
+    }
+
     #[inline(always)]
     unsafe fn sums<L: Lanes, const R: usize, const P: usize>(
         self,
