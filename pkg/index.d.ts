@@ -1,13 +1,13 @@
 /**
  * Clinical transformers inside a web page: entities of a note, relations between them, what a premise says of a hypothesis,
- * labels of a text. Importing this module has no effect; `load()` starts one worker, which fetches the model from the
+ * labels of a text. Importing this module has no effect; `load()` starts workers, of which one fetches the model from the
  * address that you give and from nowhere else. Notes are read without any request.
  *
  * Not a medical device. For research, education and software evaluation on de-identified or synthetic text.
  */
 
 /**
- * Starts a worker and loads a model into it. `task` says what the model will be asked, and so what is returned; without it
+ * Starts workers and loads a model into the first. `task` says what the model will be asked, and so what is returned; without it
  * the model must be a tagger. A model that was made for another task is refused with `E_MODEL_TASK`.
  */
 export function load(options: LoadOptions & { task?: 'ner' }): Promise<Tagger>;
@@ -20,13 +20,39 @@ export interface LoadOptions {
   model: string | URL;
   /** Called as the model comes in. */
   onProgress?: (progress: DownloadProgress | PrepareProgress) => void;
-  /** Ends the worker when aborted; the promise rejects with `E_ABORTED`. */
+  /** Ends the workers when aborted; the promise rejects with `E_ABORTED`. */
   signal?: AbortSignal;
-  /** The WebAssembly of this package, where it is not beside worker.js: an address, its bytes, or a compiled module. */
-  wasm?: string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
-  /** Makes the module worker, where a bundler or a policy needs it made another way: it must run `clinlite/worker.js`. */
+  /**
+   * How many workers share the windows of long texts, and texts that are asked about at once. Each holds a copy of the model,
+   * once there is enough for it to do. `auto`, the default: at most 4, one fewer than there are cores, and as many as the
+   * memory of the device allows; 1 on a tablet. Answers do not depend on it.
+   */
+  workers?: number | 'auto';
+  /**
+   * The WebAssembly of this package, where it is not beside worker.js. Without it, and where both builds are given, the one
+   * with relaxed-simd is taken if the browser can run it, else the plain one.
+   */
+  wasm?: WasmSource | { plain: WasmSource; relaxed?: WasmSource };
+  /**
+   * Takes these kernels instead of choosing them by a short trial: `simd128` or `scalar` of the plain build, `relaxed-simd`,
+   * `relaxed-simd-dot` or `scalar` of the other one. For measurements.
+   */
+  kernels?: string;
+  /**
+   * Whether the files of the model are kept in this site's CacheStorage, by their hashes, so that the next visit asks only for
+   * the manifest. What lies there is checked, and fetched anew when it is damaged. No text is ever stored. Default `false`: the
+   * browser's own cache serves as the headers of the host let it.
+   */
+  cache?: boolean;
+  /**
+   * Makes a module worker, where a bundler or a policy needs it made another way: it must run `clinlite/worker.js`. Called once
+   * a worker, also for one that replaces another.
+   */
   workerFactory?: () => Worker;
 }
+
+/** An address, bytes, or a compiled module. */
+export type WasmSource = string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
 
 export interface RelationLoadOptions {
   /** The address of a second model folder, which finds the entities of notes that come without. */
@@ -58,23 +84,28 @@ export interface PassProgress<Stage extends string> {
 }
 
 /**
- * A model in its worker, which answers one question after the other. After a breakdown of the engine (`E_INTERNAL`) the
- * next one starts a fresh worker, which fetches the model again.
+ * A model in its workers. A worker that dies is replaced, and what it had begun is done again: the caller only hears of it
+ * when the same step ends three of them (`E_INTERNAL`), or when no worker can be started any more.
  */
 export interface Loaded {
   readonly engine: Engine;
+  /** The kernels in use: `simd128`, `relaxed-simd`, `relaxed-simd-dot` or `scalar`. They differ in speed alone. */
+  readonly kernels: string;
   /** Size of the model files. */
   readonly bytes: number;
   /** How long loading took, in milliseconds. */
   readonly loadMs: number;
 
   /**
-   * Network requests that the worker made: in all, and since the model was ready. The second number is 0 unless something is
-   * wrong. The page sees its own requests through `PerformanceObserver`.
+   * Network requests that the workers made: in all, and since the model was ready. The second number is 0 unless something is
+   * wrong: a worker that replaces a dead one fetches its script. The page sees its own requests through `PerformanceObserver`.
    */
   requests(): Promise<{ total: number; sinceReady: number }>;
 
-  /** Ends the worker, and with it its copies of texts and model. Running calls reject with `E_DISPOSED`. */
+  /** Bytes of WebAssembly memory, one number for each worker that holds the model. */
+  memory(): Promise<number[]>;
+
+  /** Ends the workers, and with them their copies of texts and model. Running calls reject with `E_DISPOSED`. */
   dispose(): void;
 }
 
@@ -291,9 +322,9 @@ export interface Entity {
  * | `E_UNSUPPORTED_ARCH` | the model is of an architecture, or has a setting, that is not implemented |
  * | `E_WASM_FETCH`, `E_WASM_MIME`, `E_WASM` | the WebAssembly file: not found, not WebAssembly, does not compile here |
  * | `E_CSP` | the page's Content-Security-Policy forbids what is needed; the message says what to add |
- * | `E_WORKER` | the worker could not run |
- * | `E_UNSUPPORTED` | no workers in this environment |
- * | `E_BACKEND`, `E_INTERNAL` | the engine failed; the next call starts afresh |
+ * | `E_WORKER` | a worker could not run |
+ * | `E_UNSUPPORTED` | no workers in this environment, or no WebAssembly SIMD |
+ * | `E_BACKEND`, `E_INTERNAL` | the engine failed, or workers died again and again; the next call starts afresh |
  */
 export class ClinliteError extends Error {
   readonly code: string;

@@ -1,75 +1,61 @@
 /**
  * Clinical transformers inside a web page: entities, relations, inference, classification.
  *
- * Importing this file does nothing: no request, no worker, no WebAssembly. `load()` starts one worker that fetches the
- * model once; after that, notes are read without any request. The types and their meaning stand in index.d.ts.
+ * Importing this file does nothing: no worker, no WebAssembly. `load()` starts workers, of which one fetches the model
+ * once; after that, notes are read without any request. The types and their meaning stand in index.d.ts.
  */
 
-/** Every failure of this package: `error.code` is stable, `error.message` never holds note text. */
-export class ClinliteError extends Error {
-  constructor(code, message) {
-    super(message);
-    this.name = code === 'E_ABORTED' ? 'AbortError' : 'ClinliteError';
-    this.code = code;
-  }
-}
+import { ClinliteError } from './error.js';
+import { Pool } from './pool.js';
 
-/** Starts a worker, fetches and verifies the model, and resolves to an object with the method of its task. */
+export { ClinliteError };
+
+/** Fetches and verifies the model, and resolves to an object with the method of its task. */
 export async function load(options) {
   if (!options?.model) throw new ClinliteError('E_INPUT', 'load() needs { model }: the address of a model folder');
   const { task = 'ner', tagger, markers } = options;
   if (!Object.hasOwn(tasks, task)) throw new ClinliteError('E_INPUT', `task: expected one of ${Object.keys(tasks).join(', ')}, found ${String(task)}`);
   if (task !== 'relation' && (tagger || markers)) throw new ClinliteError('E_INPUT', `{ tagger } and { markers } belong to the task relation, not to ${task}`);
-  const model = new tasks[task](settings(options, task));
-  try {
-    await model.ready(options);
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
+  const model = new tasks[task](new Pool(settings(options, task)));
+  await model.start(options);
   return model;
 }
 
-/** A model in a worker, whatever it is asked. */
+/** A model in its workers, whatever it is asked. */
 class Model {
-  #settings;
-  #connection = null;
-  #disposed = false;
+  #pool;
 
-  constructor(settings) {
-    this.#settings = settings;
+  constructor(pool) {
+    this.#pool = pool;
   }
 
-  /** Resolves when a worker holds the model. Starts a fresh one when there is none or when the last one broke. */
-  async ready({ signal, onProgress } = {}) {
-    if (this.#disposed) throw new ClinliteError('E_DISPOSED', 'the model was disposed');
-    if (!this.#connection || this.#connection.broken) {
-      const { workerFactory, ...load } = this.#settings;
-      const connection = new Connection(workerFactory);
-      connection.loaded = connection.request({ type: 'load', ...load }, { signal, onProgress });
-      connection.loaded.catch(() => connection.close('E_INTERNAL', 'the worker did not start'));
-      this.#connection = connection;
-    }
-    Object.assign(this, await this.#connection.loaded);
-    return this.#connection;
+  /** Resolves when a worker holds the model. */
+  async start({ signal, onProgress }) {
+    Object.assign(this, await this.#pool.load({ signal, onProgress }));
   }
 
   /** The document that answers a question. */
-  async ask(question, { signal, onProgress }) {
-    const connection = await this.ready();
-    return JSON.parse(await connection.request(question, { signal, onProgress }));
+  async ask(asked, { signal, onProgress }) {
+    return JSON.parse(await this.#pool.ask(asked, { signal, onProgress }));
   }
 
-  /** How many network requests the worker has made, in all and since the model was ready. */
+  /** How many network requests the workers have made, in all and since the model was ready. */
   async requests() {
-    const connection = await this.ready();
-    return connection.request({ type: 'requests' });
+    const made = await this.#pool.each('requests');
+    const sum = (count) => made.reduce((sum, worker) => sum + count(worker), 0);
+    // The script of a late worker, one that replaces another, is a request too.
+    return { total: sum(({ total }) => total), sinceReady: sum(({ total, sinceReady, isLate }) => (isLate ? total + 1 : sinceReady)) };
   }
 
-  /** Ends the worker and with it every copy of a text and the model. What was still running is rejected. */
+  /** Bytes of WebAssembly memory, one number a worker that holds the model. */
+  async memory() {
+    const held = await this.#pool.each('memory');
+    return held.map(({ bytes }) => bytes).filter(Boolean);
+  }
+
+  /** Ends the workers and with them every copy of a text and the model. What was still running is rejected. */
   dispose() {
-    this.#disposed = true;
-    this.#connection?.close('E_DISPOSED', 'the model was disposed');
+    this.#pool.dispose();
   }
 }
 
@@ -86,7 +72,9 @@ class Extractor extends Model {
   async relate(note, entities, { none, maxPieces, maxLines, ...watch } = {}) {
     expect(entities !== undefined || this.tagger, 'entities', 'an array, because load() was given no { tagger }', entities);
     const limits = { maxPieces: count('maxPieces', maxPieces), maxLines: count('maxLines', maxLines) };
-    const question = { type: 'relate', note: string('note', note), entities: places(entities), none: Boolean(none), ...limits };
+    const [text, given] = [string('note', note), places(entities)];
+    const found = given ?? JSON.stringify((await this.ask({ type: 'tag', note: text }, watch)).entities);
+    const question = { type: 'relate', note: text, entities: found, none: Boolean(none), ...limits };
     return inOwnWords(await this.ask(question, watch), note);
   }
 }
@@ -152,82 +140,14 @@ function inOwnWords(document, note) {
   return document;
 }
 
-/** One worker and the requests that it has not answered yet. */
-class Connection {
-  broken = false;
-  #worker;
-  #waiting = new Map();
-  #lastId = 0;
-
-  constructor(workerFactory) {
-    this.#worker = workerFactory ? workerFactory() : startWorker();
-    this.#worker.addEventListener('message', ({ data }) => this.#receive(data));
-    this.#worker.addEventListener('error', (event) => {
-      event.preventDefault?.();
-      this.close('E_WORKER', 'the worker could not run: worker.js is missing, was served with a wrong type, or is blocked by the Content-Security-Policy (worker-src, script-src)');
-    });
-  }
-
-  request(message, { signal, onProgress } = {}) {
-    if (signal?.aborted) return Promise.reject(new ClinliteError('E_ABORTED', 'cancelled'));
-    const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      const cancel = () => {
-        this.#worker.postMessage({ type: 'cancel', id });
-        this.#settle(id)?.reject(new ClinliteError('E_ABORTED', 'cancelled'));
-      };
-      signal?.addEventListener('abort', cancel, { once: true });
-      const forget = () => signal?.removeEventListener('abort', cancel);
-      this.#waiting.set(id, { resolve, reject, onProgress, forget });
-      this.#worker.postMessage({ ...message, id });
-    });
-  }
-
-  /** Ends the worker; whoever still waits is rejected. */
-  close(code, message) {
-    this.broken = true;
-    this.#worker.terminate();
-    for (const id of [...this.#waiting.keys()]) this.#settle(id).reject(new ClinliteError(code, message));
-  }
-
-  #receive({ id, type, value, code, message }) {
-    if (type === 'progress') this.#waiting.get(id)?.onProgress?.(value);
-    if (type === 'done') this.#settle(id)?.resolve(value);
-    if (type === 'failed') this.#settle(id)?.reject(new ClinliteError(code, message));
-    if (type === 'broken') this.close(code, message);
-  }
-
-  #settle(id) {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    waiting?.forget();
-    return waiting;
-  }
-}
-
-/** What a worker needs, with addresses as the page means them: the worker has another base. */
-function settings({ model, tagger, markers, wasm, workerFactory }, task) {
+/** What the workers need, with addresses as the page means them: a worker has another base. */
+function settings({ model, tagger, markers, wasm, workers, kernels, cache, workerFactory }, task) {
+  const isNumber = Number.isInteger(workers) && workers >= 1 && workers <= 64;
+  expect(isNumber || workers === undefined || workers === 'auto', 'workers', "'auto' or a whole number from 1 to 64", workers);
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
   const resolve = (address) => new URL(address, base).href;
   const folders = [model, tagger].filter(Boolean).map((place) => resolve(`${place}`.replace(/\/*$/, '/')));
-  const isAddress = typeof wasm === 'string' || wasm instanceof URL;
-  return { task, folders, markers: name(markers), wasm: isAddress ? resolve(wasm) : wasm, workerFactory };
-}
-
-let policy;
-
-function startWorker() {
-  if (typeof Worker === 'undefined') throw new ClinliteError('E_UNSUPPORTED', 'this environment has no module workers');
-  const address = new URL('./worker.js', import.meta.url);
-  return new Worker(trusted(address), { type: 'module', name: 'clinlite' });
-}
-
-/** Pages with `require-trusted-types-for 'script'` take a worker only from a policy. */
-function trusted(address) {
-  try {
-    policy ??= globalThis.trustedTypes?.createPolicy('clinlite', { createScriptURL: (url) => url });
-  } catch {
-    throw new ClinliteError('E_CSP', "the Content-Security-Policy forbids the Trusted Types policy of this package: add it as 'trusted-types clinlite'");
-  }
-  return policy ? policy.createScriptURL(address.href) : address;
+  const source = (given) => (typeof given === 'string' || given instanceof URL ? resolve(given) : given);
+  const files = wasm?.plain ? { plain: source(wasm.plain), relaxed: source(wasm.relaxed) } : source(wasm);
+  return { task, folders, markers: name(markers), wasm: files, workers: isNumber ? workers : undefined, kernels: name(kernels), cache: cache === true, workerFactory };
 }

@@ -1,10 +1,14 @@
 # The package and the page. Needs cargo, node and npm; everything else is fetched at pinned versions.
 
 WASM_FILE := target/wasm32-unknown-unknown/wasm-release/clinlite.wasm
+# The same with the instructions of relaxed-simd; a folder of its own, or the two would rebuild each other.
+RELAXED   := target/relaxed
+RELAXED_FILE := $(RELAXED)/wasm32-unknown-unknown/wasm-release/clinlite.wasm
 BINDGEN   := target/tools/debug/bindgen
 WASM_OPT  := pkg/build/node_modules/.package-lock.json
 BROWSER   := tests/browser/node_modules/.package-lock.json
 PEERS     := benches/web/node_modules/.package-lock.json
+SHRINK    := node pkg/build/node_modules/binaryen/bin/wasm-opt -O3
 NPM_CI    := npm ci --no-fund --no-audit --loglevel=error --prefix
 
 demo: pkg ## build the page and serve it on localhost
@@ -12,11 +16,17 @@ demo: pkg ## build the page and serve it on localhost
 
 wasm: $(WASM_FILE) ## the library as WebAssembly
 
-pkg: pkg/dist/clinlite_bg.wasm ## the npm package, ready to serve
+pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm ## the npm package, ready to serve
+	cmp pkg/dist/clinlite.js $(RELAXED)/dist/clinlite.js # one script for both
+	node pkg/build/sizes.mjs
 
 # cargo knows whether there is something to do; an untouched file leaves what follows alone.
 $(WASM_FILE): wasm-target FORCE
 	cargo build --locked --lib --profile wasm-release $(WASM)
+
+$(RELAXED_FILE): wasm-target FORCE
+	cargo build --locked --lib --profile wasm-release $(WASM) --target-dir $(RELAXED) \
+		--config 'target.wasm32-unknown-unknown.rustflags=["-Ctarget-feature=+relaxed-simd"]'
 
 $(BINDGEN): pkg/build/bindgen.rs pkg/build/Cargo.toml pkg/build/Cargo.lock
 	cargo build --locked --manifest-path pkg/build/Cargo.toml --target-dir target/tools
@@ -27,11 +37,14 @@ $(WASM_OPT): pkg/build/package-lock.json
 	touch $@
 
 pkg/dist/clinlite_bg.wasm: $(WASM_FILE) $(BINDGEN) $(WASM_OPT)
-	mkdir -p $(@D)
-	$(BINDGEN) $(WASM_FILE) $(@D)
-	node pkg/build/node_modules/binaryen/bin/wasm-opt -O3 $@ -o $@.small
+	$(BINDGEN) $< $(@D)
+	$(SHRINK) $@ -o $@.small
 	mv $@.small $@
-	node pkg/build/sizes.mjs
+
+pkg/dist/clinlite_relaxed_bg.wasm: $(RELAXED_FILE) $(BINDGEN) $(WASM_OPT)
+	$(BINDGEN) $< $(RELAXED)/dist
+	mkdir -p $(@D)
+	$(SHRINK) $(RELAXED)/dist/clinlite_bg.wasm -o $@
 
 browser-setup: $(BROWSER)
 	node tests/browser/chrome.mjs --install

@@ -111,6 +111,12 @@ impl Job {
         (self.next, self.windows.len())
     }
 
+    fn window(&self, window: usize) -> Result<&Window> {
+        let all = self.windows.len();
+        let none = || Error::new(ErrorKind::Input, format!("there is no window {window}, the note has {all}"));
+        self.windows.get(window).ok_or_else(none)
+    }
+
     /// Takes the next window over.
     ///
     /// # Errors
@@ -128,6 +134,13 @@ impl Job {
     /// Whether every window was judged.
     pub fn is_done(&self) -> bool {
         self.next == self.windows.len()
+    }
+}
+
+impl Judged {
+    /// The logits of the pieces that the window judges, `[kept pieces, labels]`.
+    pub fn into_logits(self) -> Vec<f32> {
+        self.logits
     }
 }
 
@@ -204,10 +217,7 @@ impl<B: Backend> Tagger<B> {
     /// # Errors
     /// [`ErrorKind::Input`] when there is no such window, or a failure of the engine.
     pub async fn judge(&self, job: &Job, window: usize) -> Result<Judged> {
-        let Some(Window { pieces, kept }) = job.windows.get(window) else {
-            let all = job.windows.len();
-            return Err(Error::new(ErrorKind::Input, format!("there is no window {window}, the note has {all}")));
-        };
+        let Window { pieces, kept } = job.window(window)?;
         let ids = &job.encoding.input_ids[pieces.clone()];
         let input_ids = [&[self.tokenizer.cls_id()], ids, &[self.tokenizer.sep_id()]].concat();
         let logits = self.model.forward(&self.backend, &Batch::new([&input_ids[..]]))?; // [pieces + 2, labels]
@@ -215,6 +225,19 @@ impl<B: Backend> Tagger<B> {
         let row = |piece: usize| (piece - pieces.start + 1) * self.info.labels.len();
         logits.truncate(row(kept.end));
         logits.drain(..row(kept.start));
+        Ok(Judged { window, logits })
+    }
+
+    /// What another instance of this model said of a window: [`Judged::into_logits`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when there is no such window, or when it judges another number of pieces.
+    pub fn judged(&self, job: &Job, window: usize, logits: Vec<f32>) -> Result<Judged> {
+        let expected = job.window(window)?.kept.len() * self.info.labels.len();
+        if logits.len() != expected {
+            let message = format!("window {window}: expected {expected} logits, found {}", logits.len());
+            return Err(Error::new(ErrorKind::Input, message));
+        }
         Ok(Judged { window, logits })
     }
 

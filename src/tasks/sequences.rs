@@ -166,6 +166,18 @@ impl<B: Backend> SequenceClassifier<B> {
         Ok(Judged::new(pass, self.backend.to_host(&logits).await?))
     }
 
+    /// What another instance of this model said of a pass: [`Judged::into_logits`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] when there is no such pass, or when it is of another number of sequences.
+    pub fn judged(&self, job: &Job, pass: usize, logits: Vec<f32>) -> Result<Judged> {
+        let expected = job.pass(pass)?.len() * self.info.labels.len();
+        if logits.len() != expected {
+            return Err(input(format!("pass {pass}: expected {expected} logits, found {}", logits.len())));
+        }
+        Ok(Judged::new(pass, logits))
+    }
+
     /// Does the next pass. Does nothing when the job is done.
     ///
     /// # Errors

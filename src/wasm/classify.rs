@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 use super::job::{Job, Question, ready};
-use super::{Files, about, choice, json};
+use super::{Files, about, choice, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::Result;
 use crate::export::{Model, classification};
@@ -23,7 +23,7 @@ impl Classifier {
     /// # Errors
     /// As [`classify::Classifier::load`].
     pub fn load(files: Files) -> Result<Classifier, JsValue> {
-        Ok(Self(Rc::new(classify::Classifier::load(SimdBackend::new(), &files.folder()?)?)))
+        Ok(Self(Rc::new(classify::Classifier::load(kernels::engine(), &files.folder()?)?)))
     }
 
     /// Engine and model as JSON.
@@ -58,12 +58,16 @@ struct Text {
 }
 
 impl Question for Text {
-    fn progress(&self) -> (usize, usize) {
-        self.job.progress()
+    fn passes(&self) -> usize {
+        self.job.progress().1
     }
 
-    fn step(&mut self) -> Result<()> {
-        ready(self.classifier.sequences().step(&mut self.job))
+    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
+        Ok(ready(self.classifier.sequences().judge(&self.job, pass))?.into_logits())
+    }
+
+    fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {
+        self.job.accept(self.classifier.sequences().judged(&self.job, pass, logits)?)
     }
 
     fn finish(self: Box<Self>) -> Result<String> {

@@ -10,10 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What a task does with one question.
 pub(super) trait Question {
-    /// Forward passes done and in all.
-    fn progress(&self) -> (usize, usize);
-    /// Does the next pass.
-    fn step(&mut self) -> Result<()>;
+    /// Forward passes in all.
+    fn passes(&self) -> usize;
+    /// The logits of one pass; of any, in any order, in any instance that holds the same question and model.
+    fn judge(&self, pass: usize) -> Result<Vec<f32>>;
+    /// Takes the logits of the next pass over.
+    fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()>;
     /// The document of the answer as JSON.
     fn finish(self: Box<Self>) -> Result<String>;
 }
@@ -30,24 +32,27 @@ impl Job {
 
 #[wasm_bindgen]
 impl Job {
-    /// Forward passes done so far: windows of a text, or several pairs of entities each.
-    #[wasm_bindgen(getter)]
-    pub fn done(&self) -> usize {
-        self.0.progress().0
-    }
-
-    /// Forward passes in all.
+    /// Forward passes in all: windows of a text, or several pairs of entities each.
     #[wasm_bindgen(getter)]
     pub fn windows(&self) -> usize {
-        self.0.progress().1
+        self.0.passes()
     }
 
-    /// Does the next pass.
+    /// What the model says of one pass: its logits, a `Float32Array`. Any pass, in any order: several workers may hold
+    /// the same question and judge some passes each.
     ///
     /// # Errors
-    /// A failure of the engine.
-    pub fn step(&mut self) -> Result<(), JsValue> {
-        Ok(self.0.step()?)
+    /// When there is no such pass; a failure of the engine.
+    pub fn judge(&self, pass: usize) -> Result<Vec<f32>, JsValue> {
+        Ok(self.0.judge(pass)?)
+    }
+
+    /// Takes over what an instance with the same model and the same question said of the next pass.
+    ///
+    /// # Errors
+    /// When it is another than the next, or of another length.
+    pub fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<(), JsValue> {
+        Ok(self.0.accept(pass, logits)?)
     }
 
     /// The result document as JSON, with offsets in UTF-16 units. The job is over.

@@ -7,6 +7,7 @@
 
 mod classify;
 mod job;
+mod kernels;
 mod ner;
 mod nli;
 mod relation;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 use super::job::{Job, Question, ready};
-use super::{Files, about, choice, json};
+use super::{Files, about, choice, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::Result;
 use crate::export;
@@ -23,7 +23,7 @@ impl Tagger {
     /// # Errors
     /// As [`ner::Tagger::load`].
     pub fn load(files: Files) -> Result<Tagger, JsValue> {
-        Ok(Self(Rc::new(ner::Tagger::load(SimdBackend::new(), &files.folder()?)?)))
+        Ok(Self(Rc::new(ner::Tagger::load(kernels::engine(), &files.folder()?)?)))
     }
 
     /// Engine and model as JSON.
@@ -55,12 +55,16 @@ struct Note {
 }
 
 impl Question for Note {
-    fn progress(&self) -> (usize, usize) {
-        self.job.progress()
+    fn passes(&self) -> usize {
+        self.job.progress().1
     }
 
-    fn step(&mut self) -> Result<()> {
-        ready(self.tagger.step(&mut self.job))
+    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
+        Ok(ready(self.tagger.judge(&self.job, pass))?.into_logits())
+    }
+
+    fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {
+        self.job.accept(self.tagger.judged(&self.job, pass, logits)?)
     }
 
     fn finish(self: Box<Self>) -> Result<String> {

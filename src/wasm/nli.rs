@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 use super::job::{Job, Question, ready};
-use super::{Files, about, json};
+use super::{Files, about, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::Result;
 use crate::export::{self, Model};
@@ -22,7 +22,7 @@ impl Nli {
     /// # Errors
     /// As [`nli::Nli::load`].
     pub fn load(files: Files) -> Result<Nli, JsValue> {
-        Ok(Self(Rc::new(nli::Nli::load(SimdBackend::new(), &files.folder()?)?)))
+        Ok(Self(Rc::new(nli::Nli::load(kernels::engine(), &files.folder()?)?)))
     }
 
     /// Engine and model as JSON.
@@ -52,12 +52,16 @@ struct Pair {
 }
 
 impl Question for Pair {
-    fn progress(&self) -> (usize, usize) {
-        self.job.progress()
+    fn passes(&self) -> usize {
+        self.job.progress().1
     }
 
-    fn step(&mut self) -> Result<()> {
-        ready(self.nli.sequences().step(&mut self.job))
+    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
+        Ok(ready(self.nli.sequences().judge(&self.job, pass))?.into_logits())
+    }
+
+    fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {
+        self.job.accept(self.nli.sequences().judged(&self.job, pass, logits)?)
     }
 
     fn finish(self: Box<Self>) -> Result<String> {

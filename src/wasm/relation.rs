@@ -5,7 +5,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 use super::job::{Job, Question, ready};
-use super::{Files, about, choice, json};
+use super::{Files, about, choice, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Model, relations};
@@ -26,7 +26,7 @@ impl Extractor {
     /// As [`relation::Extractor::load`]; markers of another name.
     pub fn load(files: Files, markers: Option<String>) -> Result<Extractor, JsValue> {
         let markers = choice("markers", markers)?;
-        Ok(Self(Rc::new(relation::Extractor::load(SimdBackend::new(), &files.folder()?, markers)?)))
+        Ok(Self(Rc::new(relation::Extractor::load(kernels::engine(), &files.folder()?, markers)?)))
     }
 
     /// Engine and model as JSON.
@@ -66,12 +66,16 @@ struct Pairs {
 }
 
 impl Question for Pairs {
-    fn progress(&self) -> (usize, usize) {
-        self.job.progress()
+    fn passes(&self) -> usize {
+        self.job.progress().1
     }
 
-    fn step(&mut self) -> Result<()> {
-        ready(self.extractor.step(&mut self.job))
+    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
+        Ok(ready(self.extractor.sequences().judge(self.job.sequences(), pass))?.into_logits())
+    }
+
+    fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {
+        self.job.accept(self.extractor.sequences().judged(self.job.sequences(), pass, logits)?)
     }
 
     fn finish(self: Box<Self>) -> Result<String> {

@@ -19,8 +19,8 @@ const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 /** Milliseconds that a busy machine may take for what takes a second. */
 const PATIENCE = 120_000;
 
-/** Starts a server and a browser; `close()` ends both. Requests that reach the server are counted in `served`. */
-export async function open({ intercept = () => false } = {}) {
+/** Starts a server, of another built package if `pkg` names one, and a browser; `close()` ends both. Requests that reach the server are counted in `served`. */
+export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'] } = {}) {
   const served = [];
   const models = mkdtempSync(join(tmpdir(), 'clinlite-models-'));
   cpSync(MODEL_FOLDER, join(models, MODEL), { recursive: true });
@@ -28,7 +28,7 @@ export async function open({ intercept = () => false } = {}) {
     served.push(request.url);
     return intercept(request, response);
   };
-  const server = makeServer({ roots: { ...ROOTS, '/models/': models, '/tests/': join(ROOT, 'tests/browser/pages') }, intercept: watch });
+  const server = makeServer({ roots: { ...ROOTS, '/pkg/': pkg, '/models/': models, '/tests/': join(ROOT, 'tests/browser/pages') }, intercept: watch });
   await new Promise((resolve) => server.listen(0, 'localhost', resolve));
   const profile = mkdtempSync(join(tmpdir(), 'clinlite-chrome-'));
   const browser = await puppeteer.launch({ executablePath: findChrome(), headless: true, args: QUIET, userDataDir: profile, protocolTimeout: 2 * PATIENCE });
@@ -77,13 +77,14 @@ export async function until(holds, what) {
 }
 
 /** Loads the model in a page and keeps the tagger as `window.tagger`. */
-export async function loadTagger(page, model = `/models/${MODEL}/`) {
-  return page.evaluate(async (model) => {
+export async function loadTagger(page, options) {
+  return page.evaluate(async (options) => {
     const { load } = await import('/pkg/index.js');
-    globalThis.tagger = await load({ model });
-    const { engine, bytes } = globalThis.tagger;
-    return { engine, model: globalThis.tagger.model, bytes };
-  }, model);
+    globalThis.tagger?.dispose();
+    globalThis.tagger = await load(options);
+    const { engine, kernels, model, bytes } = globalThis.tagger;
+    return { engine, kernels, model, bytes };
+  }, { model: `/models/${MODEL}/`, ...options });
 }
 
 /** `{ code, name, message }` of what `load()` throws, or `{ loaded: true }`. */

@@ -277,27 +277,32 @@ describe('breaking and ending', () => {
     loose = (await host.newPage({ path: '/without-policy.html' })).page;
   });
 
-  test('a trap is E_INTERNAL for all who wait, and the next call starts afresh', async () => {
-    const answer = await loose.evaluate(async (model) => {
+  /** What becomes of two notes, and of a third after them, when the first `trapping` workers trap at every window. */
+  function withTraps(trapping) {
+    return loose.evaluate(async (model, trapping) => {
       const { load } = await import('/pkg/index.js');
-      const workers = [];
-      const workerFactory = () => {
-        workers.push(new Worker(workers.length ? '/pkg/worker.js' : '/tests/trap.js', { type: 'module' }));
-        return workers.at(-1);
-      };
-      const tagger = await load({ model, workerFactory });
+      let workers = 0;
+      const workerFactory = () => new Worker(workers++ < trapping ? '/tests/trap.js' : '/pkg/worker.js', { type: 'module' });
+      const tagger = await load({ model, workerFactory, workers: 1 });
       const outcome = (promise) => promise.then(({ entities }) => entities.length, ({ code }) => code);
-      const broken = await Promise.all([outcome(tagger.tag('Patient has pneumonia.')), outcome(tagger.tag('Patient has fever.'))]);
-      const fresh = await outcome(tagger.tag('Patient has pneumonia.'));
+      const both = await Promise.all([outcome(tagger.tag('Patient has pneumonia.')), outcome(tagger.tag('Patient has fever.'))]);
+      const after = await outcome(tagger.tag('Patient has pneumonia.'));
       tagger.dispose();
-      return { broken, fresh, workers: workers.length };
-    }, `/models/${MODEL}/`);
-    assert.deepEqual(answer, { broken: ['E_INTERNAL', 'E_INTERNAL'], fresh: 1, workers: 2 });
+      return { both, after, workers };
+    }, `/models/${MODEL}/`, trapping);
+  }
+
+  test('after a trap a fresh worker does the window again', async () => {
+    assert.deepEqual(await withTraps(1), { both: [1, 1], after: 1, workers: 2 });
+  });
+
+  test('a window at which three workers trap is E_INTERNAL for its note alone', async () => {
+    assert.deepEqual(await withTraps(3), { both: ['E_INTERNAL', 1], after: 1, workers: 4 });
   });
 
   test('dispose rejects what runs and what comes, and ends the worker', async () => {
     await until(() => page.workers().length === 0, 'earlier workers have ended');
-    await loadTagger(page);
+    await loadTagger(page, { workers: 1 });
     await until(() => page.workers().length === 1, 'one worker');
     const codes = await page.evaluate(async (note) => {
       const running = globalThis.tagger.tag(note).catch(({ code }) => code);

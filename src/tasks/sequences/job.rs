@@ -103,6 +103,11 @@ impl Judged {
     pub(super) fn new(pass: usize, logits: Vec<f32>) -> Self {
         Self { pass, logits }
     }
+
+    /// The logits, `[sequences, labels]`.
+    pub fn into_logits(self) -> Vec<f32> {
+        self.logits
+    }
 }
 
 #[cfg(test)]

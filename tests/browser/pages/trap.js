@@ -5,7 +5,7 @@ import '/pkg/worker.js';
 const instantiate = WebAssembly.instantiate;
 WebAssembly.instantiate = async (...args) => {
   const { exports } = await instantiate(...args);
-  const trapping = { ...exports, job_step: trap };
+  const trapping = { ...exports, job_judge: trap };
   return Object.create(WebAssembly.Instance.prototype, { exports: { value: trapping } });
 };
 
