@@ -57,6 +57,10 @@ test-browser: pkg browser-setup ## the page in a real browser
 	cargo test --locked --no-run --test main # with it the binary, as the Rust tests have built it
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
+test-firefox: pkg browser-setup ## one answer in Firefox too
+	cargo test --locked --no-run --test main
+	node --test --test-reporter=spec tests/browser/firefox/*.test.mjs
+
 # BENCH="--quick" makes it short; what else it takes stands in benches/web/run.mjs.
 bench-web: pkg browser-setup $(PEERS) ## this runtime, onnxruntime-web and transformers.js in one page
 	node benches/web/run.mjs $(BENCH)
@@ -66,5 +70,5 @@ $(PEERS): benches/web/package-lock.json
 	$(NPM_CI) benches/web --ignore-scripts
 	touch $@
 
-.PHONY: demo wasm pkg browser-setup test-browser bench-web FORCE
+.PHONY: demo wasm pkg browser-setup test-browser test-firefox bench-web FORCE
 FORCE:

@@ -10,9 +10,13 @@ const ELSEWHERE = ['/opt/google/chrome/chrome', '/snap/bin/chromium', '/Applicat
 
 /** The path of a browser, or undefined. The variable CHROME decides where it is set. */
 export function findChrome() {
+  return process.env.CHROME ?? findProgram(NAMES, ELSEWHERE);
+}
+
+/** The path of the first program of these names that is there. */
+export function findProgram(names, elsewhere = []) {
   const folders = (process.env.PATH ?? '').split(delimiter);
-  const candidates = [...NAMES.flatMap((name) => folders.map((folder) => join(folder, name))), ...ELSEWHERE];
-  return process.env.CHROME ?? candidates.find(isExecutable);
+  return [...names.flatMap((name) => folders.map((folder) => join(folder, name))), ...elsewhere].find(isExecutable);
 }
 
 function isExecutable(path) {
@@ -24,16 +28,17 @@ function isExecutable(path) {
   }
 }
 
-function install() {
+/** Installs a package of Debian's. */
+export function install(name) {
   const asRoot = process.getuid() === 0 ? [] : ['sudo'];
-  for (const args of [['update', '-qq'], ['install', '-y', '-qq', '--no-install-recommends', 'chromium']]) {
+  for (const args of [['update', '-qq'], ['install', '-y', '-qq', '--no-install-recommends', name]]) {
     const [command, ...rest] = [...asRoot, 'apt-get', ...args];
     execFileSync(command, rest, { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
   }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  if (!findChrome() && process.argv.includes('--install')) install();
+  if (!findChrome() && process.argv.includes('--install')) install('chromium');
   const chrome = findChrome();
   if (!chrome) {
     console.error('no Chrome or Chromium found: install one, or set CHROME to its path');
