@@ -315,3 +315,51 @@ fn documents_state_what_was_asked_and_are_the_same_twice() {
         assert_eq!(pairs, [("T2", "T1", "none"), ("T2", "T3", "causes")]);
     }
 }
+
+/// What a pool of workers does: passes judged in another instance, in any order, and taken over in their own.
+#[test]
+fn passes_may_be_judged_elsewhere() {
+    let load = || Classifier::load(SimdBackend::new(), &model("classify")).expect("loads");
+    let (here, there, text) = (load(), load(), "No fever, no rash. ".repeat(20));
+    let (mut job, other) = (here.start(&text).expect("frames"), there.start(&text).expect("frames"));
+    let passes = job.progress().1;
+    assert!(passes > 2, "{passes} passes");
+    let judge = |pass| block_on(there.sequences().judge(&other, pass)).expect("judges").into_logits();
+    let mut logits: Vec<_> = (0..passes).rev().map(judge).collect();
+    logits.reverse();
+    let judged = |job: &Job, pass, logits| here.sequences().judged(job, pass, logits);
+    assert!(failed(judged(&job, 0, vec![0.0])).to_string().contains("logits, found 1"));
+    assert!(failed(judged(&job, passes, logits[0].clone())).to_string().contains("there is no pass"));
+    let second = judged(&job, 1, logits[1].clone()).expect("of this job");
+    assert!(failed(job.accept(second)).to_string().contains("expected pass 0, found 1"));
+    for (pass, logits) in logits.into_iter().enumerate() {
+        let accepted = judged(&job, pass, logits).expect("of this job");
+        job.accept(accepted).expect("the next");
+    }
+    let answer = here.finish(job, ClassifyOptions::default()).expect("answers");
+    let alone = block_on(here.classify(&text, ClassifyOptions::default())).expect("answers");
+    assert_eq!((answer.logits, answer.scores), (alone.logits, alone.scores));
+}
+
+/// The same for the windows of a note.
+#[test]
+fn windows_may_be_judged_elsewhere() {
+    let load = || Tagger::load(SimdBackend::new(), &fixture("bert-bio")).expect("loads").with_window(16, 4);
+    let (here, there, note) = (load(), load(), "No fever, no rash. ".repeat(20));
+    let (mut job, other) =
+        (here.start(&note, Default::default()).expect("cuts"), there.start(&note, Default::default()).expect("cuts"));
+    let windows = job.progress().1;
+    assert!(windows > 2, "{windows} windows");
+    let judge = |window| block_on(there.judge(&other, window)).expect("judges").into_logits();
+    let mut logits: Vec<_> = (0..windows).rev().map(judge).collect();
+    logits.reverse();
+    assert!(failed(here.judged(&job, 0, vec![0.0])).to_string().contains("logits, found 1"));
+    assert!(failed(here.judged(&job, windows, logits[0].clone())).to_string().contains("there is no window"));
+    for (window, logits) in logits.into_iter().enumerate() {
+        let accepted = here.judged(&job, window, logits).expect("of this note");
+        job.accept(accepted).expect("the next");
+    }
+    let tagging = here.finish(job).expect("finishes");
+    let alone = block_on(here.tag(&note, Default::default())).expect("tags");
+    assert_eq!(tagging.entities, alone.entities);
+}
