@@ -9,6 +9,9 @@ import { ClinliteError } from './error.js';
 
 const CANNOT_START = 'the worker could not run: worker.js is missing, was served with a wrong type, or is blocked by the Content-Security-Policy (worker-src, script-src)';
 
+/** A lock that nobody holds or asks for after so many looks, with a pause of so many milliseconds between, is not coming. */
+const [LOOKS, PAUSE] = [20, 100];
+
 export class Connection {
   /** Why it is over: a ClinliteError, of the code `E_INTERNAL` if the worker died while it ran. */
   ended = null;
@@ -18,7 +21,6 @@ export class Connection {
   #runs = false;
   #waiting = new Map();
   #lastId = 0;
-  #onHeld;
   #watch = new AbortController();
 
   constructor(workerFactory) {
@@ -62,18 +64,30 @@ export class Connection {
     this.end('E_INTERNAL', message);
   }
 
-  /** What the worker answers first. The answer about the lock comes when it comes: nothing waits for it. */
   async #start() {
     // Locks need a secure context.
     const lock = globalThis.navigator?.locks ? `clinlite ${crypto.randomUUID()}` : null;
-    this.#onHeld = () => navigator.locks.request(lock, { signal: this.#watch.signal }, () => this.#die()).catch(() => {});
     await this.request({ type: 'start', lock });
     this.#runs = true;
+    if (lock) this.#queueFor(lock).catch(() => {}); // not every context has them; ended workers are not waited for
+  }
+
+  /** Gets the lock when the worker has died. It asked for it before it answered: who does not know of it died before that. */
+  async #queueFor(lock) {
+    const isKnown = async () => {
+      const { held, pending } = await navigator.locks.query();
+      return [...held, ...pending].some(({ name }) => name === lock);
+    };
+    for (let looks = 1; !(await isKnown()); looks++) {
+      if (looks === LOOKS) return this.#die();
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      if (this.ended) return;
+    }
+    await navigator.locks.request(lock, { signal: this.#watch.signal }, () => this.#die());
   }
 
   #receive({ id, type, value, code, message }) {
     if (type === 'broken') return this.#die(message);
-    if (type === 'held') return this.#onHeld();
     const waiting = this.#waiting.get(id);
     if (type === 'progress') return waiting?.onProgress?.(value);
     this.#waiting.delete(id);

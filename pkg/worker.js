@@ -39,14 +39,10 @@ async function answer(message) {
   }
 }
 
-/** Holds a lock for as long as this worker lives, and says so once it does. */
+/** Takes a lock for as long as this worker lives. */
 function start({ lock }) {
   requestsWhenReady = made();
-  const hold = () => {
-    self.postMessage({ type: 'held' });
-    return new Promise(() => {});
-  };
-  if (lock) navigator.locks.request(lock, hold).catch(() => {}); // not in every context
+  if (lock) navigator.locks.request(lock, () => new Promise(() => {})).catch(() => {}); // not in every context
 }
 
 /** Fetches engine and models together, or takes over those of another worker. */

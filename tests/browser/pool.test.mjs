@@ -212,6 +212,7 @@ describe('a worker that dies', () => {
 
   test('the replacement has the model from the first one: only its script is fetched', async () => {
     await loose.evaluate((model) => globalThis.fresh({ model, workers: 1 }), TAGGER);
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // by then the first one has set the files aside
     const before = tiny.host.served.length;
     const { sinceReady, document } = await loose.evaluate(async (note) => {
       globalThis.kill(0, true);
