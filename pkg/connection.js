@@ -9,9 +9,6 @@ import { ClinliteError } from './error.js';
 
 const CANNOT_START = 'the worker could not run: worker.js is missing, was served with a wrong type, or is blocked by the Content-Security-Policy (worker-src, script-src)';
 
-/** A lock that nobody holds or asks for after so many looks, with a pause of so many milliseconds between, is not coming. */
-const [LOOKS, PAUSE] = [20, 100];
-
 export class Connection {
   /** Why it is over: a ClinliteError, of the code `E_INTERNAL` if the worker died while it ran. */
   ended = null;
@@ -64,26 +61,14 @@ export class Connection {
     this.end('E_INTERNAL', message);
   }
 
+  /** The worker answers once it holds its lock, so that the page gets it when the worker has died, and not before. */
   async #start() {
     // Locks need a secure context.
     const lock = globalThis.navigator?.locks ? `clinlite ${crypto.randomUUID()}` : null;
     await this.request({ type: 'start', lock });
     this.#runs = true;
-    if (lock) this.#queueFor(lock).catch(() => {}); // not every context has them; ended workers are not waited for
-  }
-
-  /** Gets the lock when the worker has died. It asked for it before it answered: who does not know of it died before that. */
-  async #queueFor(lock) {
-    const isKnown = async () => {
-      const { held, pending } = await navigator.locks.query();
-      return [...held, ...pending].some(({ name }) => name === lock);
-    };
-    for (let looks = 1; !(await isKnown()); looks++) {
-      if (looks === LOOKS) return this.#die();
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      if (this.ended) return;
-    }
-    await navigator.locks.request(lock, { signal: this.#watch.signal }, () => this.#die());
+    const watch = { signal: this.#watch.signal };
+    if (lock) navigator.locks.request(lock, watch, () => this.#die()).catch(() => {}); // ended workers are not waited for
   }
 
   #receive({ id, type, value, code, message }) {

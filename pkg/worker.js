@@ -39,10 +39,18 @@ async function answer(message) {
   }
 }
 
-/** Takes a lock for as long as this worker lives. */
+/** Takes a lock for as long as this worker lives. Where none can be had, its death in silence goes unnoticed. */
 function start({ lock }) {
   requestsWhenReady = made();
-  if (lock) navigator.locks.request(lock, () => new Promise(() => {})).catch(() => {}); // not in every context
+  if (!lock) return undefined;
+  const held = new Promise((resolve, reject) => {
+    const hold = () => {
+      resolve();
+      return new Promise(() => {});
+    };
+    navigator.locks.request(lock, hold).catch(reject);
+  });
+  return held.catch(() => {});
 }
 
 /** Fetches engine and models together, or takes over those of another worker. */
