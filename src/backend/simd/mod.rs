@@ -13,6 +13,7 @@ mod attention_exact;
 mod gemm;
 mod gemm_f32;
 mod gemm_int8;
+mod gemm_pairs;
 mod lanes;
 mod math;
 mod matrix;
