@@ -4,28 +4,48 @@
 //! Keys and values of a head are packed into panels once; then a block of query rows makes its scores, their softmax and
 //! its context with the product of [`super::gemm_f32`]. No more than [`BLOCK`] rows of scores exist at a time.
 
+use std::ops::Range;
+
 use super::gemm::Out;
 use super::gemm_f32::{F32Tiles, GemmF32};
 use super::lanes::{Kernel, Lanes, WIDTH, padded};
 use super::math;
 use super::matrix::{pack_f32, panel_len};
-use crate::backend::{Activation, Lengths};
+use crate::backend::Lengths;
 
 /// Query rows that are worked on at a time; a multiple of the rows of every register tile.
 const BLOCK: usize = 24;
 
 /// `softmax(Q Kᵀ / √d) V` for each sequence and head.
 pub(crate) struct Attention<'a> {
-    pub(crate) query: Part<'a>,
-    pub(crate) key: Part<'a>,
-    pub(crate) value: Part<'a>,
-    pub(crate) hidden: usize,
-    pub(crate) heads: usize,
-    pub(crate) lengths: &'a Lengths,
+    pub(crate) heads: Heads<'a>,
     /// [`scratch_len`] floats.
     pub(crate) scratch: &'a mut [f32],
     /// `[rows, hidden]`.
     pub(crate) out: &'a mut [f32],
+}
+
+/// What attention reads, for each sequence and head.
+#[derive(Clone, Copy)]
+pub(crate) struct Heads<'a> {
+    /// Query, key and value.
+    pub(crate) parts: [Part<'a>; 3],
+    pub(crate) hidden: usize,
+    /// Of a head.
+    pub(crate) width: usize,
+    pub(crate) lengths: &'a Lengths,
+}
+
+impl<'a> Heads<'a> {
+    /// The rows of a sequence, the first column of a head, and its query, key and value; one sequence after the other.
+    #[inline(always)]
+    pub(crate) fn each(self) -> impl Iterator<Item = (Range<usize>, usize, [Part<'a>; 3])> {
+        let Self { parts, hidden, width, lengths } = self;
+        lengths.ranges().filter(|rows| !rows.is_empty()).flat_map(move |rows| {
+            let head = move |at| (rows.clone(), at, parts.map(|part| part.at(rows.start, at)));
+            (0..hidden).step_by(width).map(head)
+        })
+    }
 }
 
 /// Query, key or value of all heads: `[rows, hidden]`, the first number of each row `stride` after that of the last.
@@ -57,14 +77,11 @@ pub(crate) fn scratch_len(longest: usize, width: usize) -> usize {
 impl Kernel for Attention<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { query, key, value, hidden, heads, lengths, scratch, out } = self;
-        let width = hidden / heads;
-        for rows in lengths.ranges().filter(|rows| !rows.is_empty()) {
+        let Self { heads, scratch, out } = self;
+        let Heads { hidden, width, .. } = heads;
+        for (rows, at, [query, key, value]) in heads.each() {
             let out = &mut out[rows.start * hidden..rows.end * hidden];
-            for at in (0..hidden).step_by(width) {
-                let [query, key, value] = [query, key, value].map(|part| part.at(rows.start, at));
-                Head { query, key, value, hidden, width, at, len: rows.len() }.run(lanes, &mut *scratch, out);
-            }
+            Head { query, key, value, hidden, width, at, len: rows.len() }.run(lanes, &mut *scratch, out);
         }
     }
 }
@@ -93,13 +110,13 @@ impl Head<'_> {
             let rows = BLOCK.min(len - start);
             let scores = &mut scratch[..rows * stride];
             let queries = query.at(start, 0).values;
-            let tiles = F32Tiles::<true> { rows: queries, stride: query.stride, inputs: width, panels: keys };
-            lanes.call(GemmF32 { tiles, out: plain(scores, stride, rows, len) });
+            let tiles = F32Tiles { rows: queries, stride: query.stride, inputs: width, panels: keys };
+            lanes.call(GemmF32 { tiles, out: Out::plain(scores, stride, rows, len) });
             let sums = &mut [0.0; BLOCK][..rows];
             lanes.call(Exponentials { scores, stride, len, sums });
-            let tiles = F32Tiles::<true> { rows: scores, stride, inputs: len, panels: values };
+            let tiles = F32Tiles { rows: scores, stride, inputs: len, panels: values };
             let out = &mut out[start * hidden + at..];
-            lanes.call(GemmF32 { tiles, out: plain(out, hidden, rows, width) });
+            lanes.call(GemmF32 { tiles, out: Out::plain(out, hidden, rows, width) });
             for (row, sum) in out.chunks_mut(hidden).zip(sums) {
                 let scale = 1.0 / *sum;
                 row[..width].iter_mut().for_each(|x| *x *= scale);
@@ -125,11 +142,6 @@ impl Head<'_> {
             }
         }
     }
-}
-
-/// A product without bias and activation.
-pub(crate) fn plain(values: &mut [f32], stride: usize, rows: usize, columns: usize) -> Out<'_> {
-    Out { values, stride, rows, columns, bias: None, act: Activation::None }
 }
 
 /// Replaces the first `len` scores of each row by `2^(score - max)` and sums them.

@@ -6,12 +6,12 @@
 //! of keys that cannot overflow. Keys and values of a head are packed once; then a few query rows at a time make scores,
 //! their softmax and their context. No more than [`BLOCK`] rows of scores exist at a time.
 
-use super::attention::{Part, plain};
+use super::attention::{Heads, Part};
+use super::gemm::Out;
 use super::gemm_pairs::{GemmPairs, PairTiles};
 use super::lanes::{Kernel, Lanes, MAGIC, WIDTH, padded};
 use super::math;
-use super::quantize::{SMALLEST, magnitude};
-use crate::backend::Lengths;
+use super::quantize::{inverse, magnitude};
 
 /// Query rows that are worked on at a time; a multiple of the rows of every register tile.
 const BLOCK: usize = 12;
@@ -34,13 +34,8 @@ const NOTHING: f32 = -1e30;
 
 /// `softmax(Q Kᵀ / √d) V` for each sequence and head.
 pub(crate) struct ExactAttention<'a> {
-    pub(crate) query: Part<'a>,
-    pub(crate) key: Part<'a>,
-    pub(crate) value: Part<'a>,
-    pub(crate) hidden: usize,
     /// Of width [`MOST_WIDTH`] at most.
-    pub(crate) heads: usize,
-    pub(crate) lengths: &'a Lengths,
+    pub(crate) heads: Heads<'a>,
     /// [`words_len`] words.
     pub(crate) words: &'a mut [u32],
     /// [`scores_len`] floats.
@@ -94,15 +89,11 @@ impl Sizes {
 impl Kernel for ExactAttention<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
-        let Self { query, key, value, hidden, heads, lengths, words, scores, out } = self;
-        let width = hidden / heads;
-        for rows in lengths.ranges().filter(|rows| !rows.is_empty()) {
-            let out = &mut out[rows.start * hidden..rows.end * hidden];
-            for at in (0..hidden).step_by(width) {
-                let [query, key, value] = [query, key, value].map(|part| part.at(rows.start, at));
-                let head = Head { query, key, value, sizes: Sizes { len: rows.len(), width } };
-                head.run(lanes, words, scores, &mut out[at..], hidden);
-            }
+        let Self { heads, words, scores, out } = self;
+        let Heads { hidden, width, .. } = heads;
+        for (rows, at, [query, key, value]) in heads.each() {
+            let head = Head { query, key, value, sizes: Sizes { len: rows.len(), width } };
+            head.run(lanes, words, scores, &mut out[rows.start * hidden..rows.end * hidden][at..], hidden);
         }
     }
 }
@@ -126,27 +117,22 @@ impl Head<'_> {
         let (values, rest) = rest.split_at_mut(at_queries - at_values);
         let (queries, weights) = rest.split_at_mut(at_weights - at_queries);
         let [of_query, of_key, of_value] = [query, key, value].map(|part| largest(lanes, part, sizes));
-        lanes.call(Strips { part: key, rows: len, width, height: WIDTH, scale: scale(of_key, QUERY_KEY), to: keys });
-        lanes.call(Values { part: value, sizes, scale: scale(of_value, VALUE), to: values });
+        lanes.call(Strips { part: key, rows: len, width, height: WIDTH, scale: inverse(of_key, QUERY_KEY), to: keys });
+        lanes.call(Values { part: value, sizes, scale: inverse(of_value, VALUE), to: values });
         let unit = of_query / QUERY_KEY * (of_key / QUERY_KEY) * (std::f32::consts::LOG2_E / (width as f32).sqrt());
         for start in (0..len).step_by(BLOCK) {
             let (rows, stride) = (BLOCK.min(len - start), 2 * sizes.keys());
             let (part, scores) = (query.at(start, 0), &mut scores[..rows * stride]);
-            lanes.call(Strips { part, rows, width, height: L::ROWS, scale: scale(of_query, QUERY_KEY), to: queries });
+            lanes.call(Strips { part, rows, width, height: L::ROWS, scale: inverse(of_query, QUERY_KEY), to: queries });
             let (pairs, scales) = (sizes.depth(), &mut [unit; BLOCK]);
             let tiles = PairTiles { strips: queries, panels: keys, stride: pairs, pairs, run: pairs, scales };
-            lanes.call(GemmPairs { tiles, out: plain(scores, stride, rows, len) });
+            lanes.call(GemmPairs { tiles, out: Out::plain(scores, stride, rows, len) });
             lanes.call(Softmax { scores, len, unit: of_value / VALUE, weights, scales });
             let pairs = len.div_ceil(2);
             let tiles = PairTiles { strips: weights, panels: values, stride: sizes.keys(), pairs, run: RUN, scales };
-            lanes.call(GemmPairs { tiles, out: plain(&mut out[start * hidden..], hidden, rows, width) });
+            lanes.call(GemmPairs { tiles, out: Out::plain(&mut out[start * hidden..], hidden, rows, width) });
         }
     }
-}
-
-/// What turns numbers up to `largest` into integers up to `most`.
-fn scale(largest: f32, most: f32) -> f32 {
-    if largest >= SMALLEST { most / largest } else { 0.0 }
 }
 
 /// Rows as pairs of `i16` in strips of `height` rows, `[rows/height][width/2][height]`; keys in strips of eight are panels.

@@ -48,7 +48,12 @@ pub(crate) struct Out<'a> {
     pub(crate) act: Activation,
 }
 
-impl Out<'_> {
+impl<'a> Out<'a> {
+    /// A product without bias and activation.
+    pub(crate) fn plain(values: &'a mut [f32], stride: usize, rows: usize, columns: usize) -> Self {
+        Self { values, stride, rows, columns, bias: None, act: Activation::None }
+    }
+
     /// Computes all tiles.
     ///
     /// # Safety
@@ -101,9 +106,7 @@ impl Out<'_> {
             lanes.call(Activate { out: &mut *self, rows, columns });
         }
     }
-}
 
-impl Out<'_> {
     /// As many whole tiles as these rows hold; returns the first row that is left.
     #[inline(always)]
     fn tiles<L: Lanes, const R: usize, const P: usize>(

@@ -6,10 +6,9 @@ use super::matrix::panel_len;
 
 /// Rows `[M, K]` times panels `[N/8][K][8]`.
 ///
-/// With `FUSED` every step rounds once where the target can (`fma`), which is faster on some machines; without it the
-/// result has the same bits on every target.
+/// A step rounds once where the target can (`fma`): the bits differ between targets.
 #[derive(Clone, Copy)]
-pub(crate) struct F32Tiles<'a, const FUSED: bool> {
+pub(crate) struct F32Tiles<'a> {
     /// `[M, K]`, rows `stride` apart.
     pub(crate) rows: &'a [f32],
     pub(crate) stride: usize,
@@ -17,7 +16,7 @@ pub(crate) struct F32Tiles<'a, const FUSED: bool> {
     pub(crate) panels: &'a [f32],
 }
 
-impl<const FUSED: bool> Tiles for F32Tiles<'_, FUSED> {
+impl Tiles for F32Tiles<'_> {
     fn most_rows<L: Lanes>() -> usize {
         L::F32_ROWS
     }
@@ -46,11 +45,7 @@ impl<const FUSED: bool> Tiles for F32Tiles<'_, FUSED> {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let x = lanes.splat(*rows.add(r * self.stride + k));
                     for (sum, &weights) in sums.iter_mut().zip(&weights) {
-                        *sum = if FUSED {
-                            lanes.mul_add(x, weights, *sum)
-                        } else {
-                            lanes.add(*sum, lanes.mul(x, weights))
-                        };
+                        *sum = lanes.mul_add(x, weights, *sum);
                     }
                 }
             }
@@ -60,12 +55,12 @@ impl<const FUSED: bool> Tiles for F32Tiles<'_, FUSED> {
 }
 
 /// A whole product with its bias and activation.
-pub(crate) struct GemmF32<'a, const FUSED: bool> {
-    pub(crate) tiles: F32Tiles<'a, FUSED>,
+pub(crate) struct GemmF32<'a> {
+    pub(crate) tiles: F32Tiles<'a>,
     pub(crate) out: Out<'a>,
 }
 
-impl<const FUSED: bool> Kernel for GemmF32<'_, FUSED> {
+impl Kernel for GemmF32<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let Self { tiles, out } = self;

@@ -25,7 +25,7 @@ pub mod reference;
 use std::ops::Range;
 use std::sync::Arc;
 
-use self::attention::{Attention, Part};
+use self::attention::{Attention, Heads, Part};
 use self::attention_exact::{ExactAttention, MOST_WIDTH};
 use self::gemm::Out;
 use self::gemm_f32::{F32Tiles, GemmF32};
@@ -149,7 +149,7 @@ impl Backend for SimdBackend {
         let out = Out { values, stride, rows: x.rows, columns: weight.outputs, bias, act };
         match &weight.panels {
             Panels::F32(panels) => {
-                let tiles = F32Tiles::<true> { rows: x.buffer.values(), stride: x.columns, inputs: x.columns, panels };
+                let tiles = F32Tiles { rows: x.buffer.values(), stride: x.columns, inputs: x.columns, panels };
                 self.target.run(GemmF32 { tiles, out });
             }
             Panels::Int8(panels) => self.linear_int8(x, panels, out),
@@ -198,15 +198,16 @@ impl Backend for SimdBackend {
             return refuse(format!("attention: expected {} rows, found {}", lengths.rows(), shape.rows));
         }
         let mut out = self.tensor(shape.rows, hidden);
-        let exact = hidden / heads <= MOST_WIDTH
+        let heads = Heads { parts: parts(qkv, hidden), hidden, width: hidden / heads, lengths };
+        let exact = heads.width <= MOST_WIDTH
             && match qkv {
                 Qkv::Joined(x) => x.exact,
                 Qkv::Apart { query_key, value } => query_key.exact && value.exact,
             };
         if exact {
-            self.attention_exact(parts(qkv, hidden), heads, lengths, &mut out);
+            self.attention_exact(heads, &mut out);
         } else {
-            self.attention_f32(parts(qkv, hidden), heads, lengths, &mut out);
+            self.attention_f32(heads, &mut out);
         }
         Ok(out)
     }
@@ -273,19 +274,18 @@ impl Backend for SimdBackend {
 }
 
 impl SimdBackend {
-    fn attention_f32(&self, [query, key, value]: [Part<'_>; 3], heads: usize, lengths: &Lengths, out: &mut Tensor) {
-        let (longest, hidden) = (lengths.longest(), out.columns);
-        let mut scratch = self.floats.take(attention::scratch_len(longest, hidden / heads));
+    fn attention_f32(&self, heads: Heads<'_>, out: &mut Tensor) {
+        let mut scratch = self.floats.take(attention::scratch_len(heads.lengths.longest(), heads.width));
         let (scratch, out) = (scratch.values_mut(), out.buffer.values_mut());
-        self.target.run(Attention { query, key, value, hidden, heads, lengths, scratch, out });
+        self.target.run(Attention { heads, scratch, out });
     }
 
-    fn attention_exact(&self, [query, key, value]: [Part<'_>; 3], heads: usize, lengths: &Lengths, out: &mut Tensor) {
-        let (longest, hidden) = (lengths.longest(), out.columns);
-        let mut words = self.words.take(attention_exact::words_len(longest, hidden / heads));
+    fn attention_exact(&self, heads: Heads<'_>, out: &mut Tensor) {
+        let longest = heads.lengths.longest();
+        let mut words = self.words.take(attention_exact::words_len(longest, heads.width));
         let mut scores = self.floats.take(attention_exact::scores_len(longest));
         let (words, scores, out) = (words.values_mut(), scores.values_mut(), out.buffer.values_mut());
-        self.target.run(ExactAttention { query, key, value, hidden, heads, lengths, words, scores, out });
+        self.target.run(ExactAttention { heads, words, scores, out });
     }
 
     fn linear_int8(&self, x: &Tensor, panels: &Int8Panels, out: Out<'_>) {

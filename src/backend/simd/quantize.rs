@@ -8,7 +8,7 @@
 use super::lanes::{Form, Kernel, Lanes, MAGIC, WIDTH, padded};
 
 /// Rows below this magnitude become zeros: their scale would not be a normal number.
-pub(crate) const SMALLEST: f32 = 1e-30;
+const SMALLEST: f32 = 1e-30;
 
 /// `x ≈ scales[r] · quantized[r]`, rows filled up with zeros to whole vectors.
 pub(crate) struct Quantize<'a> {
@@ -45,11 +45,15 @@ impl Kernel for Quantize<'_> {
             for (r, (row, scale)) in rows.chunks_exact(columns).zip(scales).enumerate() {
                 let largest = magnitude(lanes, row);
                 *scale = largest / 127.0;
-                let inverse = if largest >= SMALLEST { 127.0 / largest } else { 0.0 };
-                quantize_row(lanes, row, inverse, &mut strip[r * L::FORM.words..]);
+                quantize_row(lanes, row, inverse(largest, 127.0), &mut strip[r * L::FORM.words..]);
             }
         }
     }
+}
+
+/// What turns magnitudes up to `largest` into integers up to `most`.
+pub(crate) fn inverse(largest: f32, most: f32) -> f32 {
+    if largest >= SMALLEST { most / largest } else { 0.0 }
 }
 
 /// The largest magnitude of a row.

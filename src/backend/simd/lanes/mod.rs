@@ -198,20 +198,16 @@ impl Target {
 
     /// How it takes the operands of int8 products, and the rows of its strips.
     pub(crate) fn int8_form(self) -> (Form, usize) {
-        fn of<L: Lanes>(_: L) -> (Form, usize) {
-            (L::FORM, L::ROWS)
+        struct Ask<'a>(&'a mut (Form, usize));
+        impl Kernel for Ask<'_> {
+            #[inline(always)]
+            fn run<L: Lanes>(self, _: L) {
+                *self.0 = (L::FORM, L::ROWS);
+            }
         }
-        match self {
-            Self::Scalar => of(Scalar),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(lanes) => of(lanes),
-            #[cfg(target_arch = "x86_64")]
-            Self::Vnni(lanes) => of(lanes),
-            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            Self::Simd128(lanes) => of(lanes),
-            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
-            Self::Dot(lanes) => of(lanes),
-        }
+        let mut form = (PAIRS, Scalar::ROWS);
+        self.run(Ask(&mut form));
+        form
     }
 }
 
