@@ -5,6 +5,7 @@ mod checks;
 use candle_core::Device;
 use clinlite::backend::Backend;
 use clinlite::backend::candle::CandleBackend;
+use clinlite::backend::fallback::Fallback;
 use clinlite::backend::simd::SimdBackend;
 
 use self::checks::{Int8, failures, fingerprint};
@@ -22,6 +23,15 @@ fn simd_agrees_with_the_reference() {
     for backend in SimdBackend::all() {
         agrees(&backend, Int8::Exact, 1e-5);
     }
+}
+
+/// Each engine of a pair, through the pair.
+#[test]
+fn a_pair_of_engines_agrees_with_the_reference() {
+    let pair = Fallback::new(SimdBackend::new(), SimdBackend::scalar(), "for a test");
+    agrees(&pair, Int8::Exact, 1e-5);
+    pair.prefer(false, "for a test");
+    agrees(&pair, Int8::Exact, 1e-5);
 }
 
 #[test]

@@ -9,10 +9,10 @@ use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::export;
 use clinlite::tasks::classify::{Classifier, ClassifyOptions};
-use clinlite::tasks::ner::Tagger;
+use clinlite::tasks::ner::{self, Tagger};
 use clinlite::tasks::nli::Nli;
 use clinlite::tasks::relation::{Entity, Extraction, Extractor, RelationOptions};
-use clinlite::tasks::sequences::{Answer, Job};
+use clinlite::tasks::sequences::{self, Answer, Job};
 use clinlite::tasks::settings::Pooling;
 use clinlite::text::OffsetUnit;
 use clinlite::text::markers::Markers;
@@ -234,7 +234,7 @@ fn texts_that_cannot_be_asked_about() {
         assert!(error.to_string().contains(expected), "{name}: {error}");
     }
     let job = nli.start(text, text).expect("frames");
-    let shown = format!("{job:?} {:?} {:?}", job.frames(), failed(block_on(nli.sequences().judge(&job, 1)).map(drop)));
+    let shown = format!("{job:?} {:?} {:?}", job.frames(), failed(nli.sequences().pass(&job, 1)));
     assert!(SECRETS.iter().all(|secret| !shown.contains(secret)), "{shown}");
 }
 
@@ -324,8 +324,9 @@ fn passes_may_be_judged_elsewhere() {
     let (mut job, other) = (here.start(&text).expect("frames"), there.start(&text).expect("frames"));
     let passes = job.progress().1;
     assert!(passes > 2, "{passes} passes");
-    let judge = |pass| block_on(there.sequences().judge(&other, pass)).expect("judges").into_logits();
-    let mut logits: Vec<_> = (0..passes).rev().map(judge).collect();
+    let judge = |pass| block_on(there.sequences().judge(&pass)).expect("judges").remove(0).into_logits();
+    let pass = |step| there.sequences().pass(&other, step).expect("a step");
+    let mut logits: Vec<_> = (0..passes).rev().map(|step| judge(pass(step))).collect();
     logits.reverse();
     let judged = |job: &Job, pass, logits| here.sequences().judged(job, pass, logits);
     assert!(failed(judged(&job, 0, vec![0.0])).to_string().contains("logits, found 1"));
@@ -350,8 +351,9 @@ fn windows_may_be_judged_elsewhere() {
         (here.start(&note, Default::default()).expect("cuts"), there.start(&note, Default::default()).expect("cuts"));
     let windows = job.progress().1;
     assert!(windows > 2, "{windows} windows");
-    let judge = |window| block_on(there.judge(&other, window)).expect("judges").into_logits();
-    let mut logits: Vec<_> = (0..windows).rev().map(judge).collect();
+    let judge = |pass| block_on(there.judge(&pass)).expect("judges").remove(0).into_logits();
+    let pass = |window| there.pass(&other, window).expect("a window");
+    let mut logits: Vec<_> = (0..windows).rev().map(|window| judge(pass(window))).collect();
     logits.reverse();
     assert!(failed(here.judged(&job, 0, vec![0.0])).to_string().contains("logits, found 1"));
     assert!(failed(here.judged(&job, windows, logits[0].clone())).to_string().contains("there is no window"));
@@ -362,4 +364,30 @@ fn windows_may_be_judged_elsewhere() {
     let tagging = here.finish(job).expect("finishes");
     let alone = block_on(here.tag(&note, Default::default())).expect("tags");
     assert_eq!(tagging.entities, alone.entities);
+}
+
+/// What an engine that likes large batches is given: windows of two notes and pairs of two texts, read in one pass.
+#[test]
+fn steps_that_are_read_together_say_what_each_says_alone() {
+    let tagger = Tagger::load(SimdBackend::new(), &fixture("bert-bio")).expect("loads").with_window(16, 4);
+    let start = |note: &str| tagger.start(note, Default::default()).expect("cuts");
+    let (long, short) = (start(&"No fever, no rash. ".repeat(20)), start("Cough."));
+    let asked = [(&long, 2), (&short, 0), (&long, 0), (&long, 1)];
+    let alone = |(job, window)| block_on(tagger.judge(&tagger.pass(job, window).expect("a window"))).expect("judges");
+    let expected: Vec<_> = asked.into_iter().flat_map(alone).map(ner::Judged::into_logits).collect();
+    let mut passes = asked.into_iter().map(|(job, window)| tagger.pass(job, window).expect("a window"));
+    let mut all = passes.next().expect("four");
+    passes.for_each(|pass| all.append(pass));
+    assert!((16 * 3 + 3..16 * 4).contains(&all.rows()), "{}", all.rows());
+    let found = block_on(tagger.judge(&all)).expect("judges").into_iter().map(ner::Judged::into_logits);
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+
+    let nli = Nli::load(SimdBackend::new(), &model("nli")).expect("loads");
+    let jobs = ["Fever and rash.", "No cough at all."].map(|premise| nli.start(premise, "Fever.").expect("frames"));
+    let [mut first, second] = [0, 1].map(|i| nli.sequences().pass(&jobs[i], 0).expect("a step"));
+    let judge = |pass| block_on(nli.sequences().judge(pass)).expect("judges").remove(0).into_logits();
+    let expected = [judge(&first), judge(&second)];
+    first.append(second);
+    let found = block_on(nli.sequences().judge(&first)).expect("judges").into_iter();
+    assert_eq!(found.map(sequences::Judged::into_logits).collect::<Vec<_>>(), expected);
 }

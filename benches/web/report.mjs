@@ -53,8 +53,8 @@ export function printAgreement(name, { largest, engines }) {
 export function printMemory(rows) {
   const mega = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   console.log('\nmemory of the page and its workers above an empty page, notes of 1,000 words');
-  for (const { engine, bytes, bytes_later: later, notes_later: notes, peak_bytes: peak } of rows) {
-    console.log(`  ${engine.padEnd(18)}  after 3 notes ${mega(bytes)}, after ${notes} more ${mega(later)}, at most ${mega(peak)}`);
+  for (const { engine, threads, bytes, bytes_later: later, notes_later: notes, peak_bytes: peak } of rows) {
+    console.log(`  ${engine.padEnd(16)} ${threads} ${threads === 1 ? 'thread ' : 'workers'}  after 3 notes ${mega(bytes)}, after ${notes} more ${mega(later)}, at most ${mega(peak)}`);
   }
   return rows;
 }

@@ -105,8 +105,8 @@ async function notes(page, graphs) {
 
 /** The pages that want one entity, by engine. */
 const startPages = (graphs) => [
-  { engine: 'clinlite', path: `/bench/startup.html?engine=clinlite&model=${DEFAULT}` },
-  { engine: 'transformers.js', path: `/bench/startup.html?engine=transformers&model=${DEFAULT}&graph=${graphs.int8.graph}` },
+  { engine: 'clinlite', threads: 1, path: `/bench/startup.html?engine=clinlite&model=${DEFAULT}&workers=1` },
+  { engine: 'transformers.js', threads: 1, path: `/bench/startup.html?engine=transformers&model=${DEFAULT}&graph=${graphs.int8.graph}` },
 ];
 
 /** First entity of a fresh visitor and of one who comes back. Adds what the fresh one downloads to `files`. */
@@ -128,10 +128,11 @@ async function visits(graphs, files) {
 async function memory(graphs) {
   const empty = await memoryOf('/bench/startup.html?engine=nothing', 0);
   const rows = [];
-  for (const { engine, path } of startPages(graphs)) {
+  const two = { engine: 'clinlite', threads: 2, path: `/bench/startup.html?engine=clinlite&model=${DEFAULT}&workers=2` };
+  for (const { engine, threads, path } of [two, ...startPages(graphs)]) {
     const { early, late, notes } = await memoryOf(path, SECONDS_OF_READING);
     const bytes = early.now - empty.early.now;
-    rows.push({ kind: 'memory', engine, model: DEFAULT, dtype: 'int8', threads: 1, bytes, bytes_later: late.now - empty.early.now, notes_later: notes, peak_bytes: late.most - empty.late.most });
+    rows.push({ kind: 'memory', engine, model: DEFAULT, dtype: 'int8', threads, bytes, bytes_later: late.now - empty.early.now, notes_later: notes, peak_bytes: late.most - empty.late.most });
   }
   return printMemory(rows);
 }

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::ops::Range;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 #[cfg(feature = "candle")]
 pub mod adamw;
@@ -15,6 +15,7 @@ pub mod adamw;
 pub mod candle;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod fallback;
 #[cfg(all(test, feature = "candle"))]
 mod operations;
 #[cfg(feature = "candle")]
@@ -46,6 +47,11 @@ pub trait Backend {
 
     /// The engine's name as it stands in results: `candle`, `simd`.
     fn name(&self) -> &'static str;
+
+    /// Why this engine computes, where there was a choice.
+    fn reason(&self) -> Option<String> {
+        None
+    }
 
     /// Takes a table over from a file.
     fn table(&self, stored: Stored) -> Result<Self::Table>;
@@ -122,6 +128,16 @@ pub trait Backend {
 
     /// Brings values back to the caller, row by row. The only operation that may wait.
     fn to_host(&self, x: &Self::Tensor) -> impl Future<Output = Result<Vec<f32>>>;
+
+    /// Rows of a pass from which on this engine is busy: shorter passes are joined, where there are several to do.
+    fn busy_rows(&self) -> usize {
+        1
+    }
+
+    /// Whether a pass that failed so should be done again from its ids, because another engine has taken over.
+    fn recovers(&self, _error: &Error) -> bool {
+        false
+    }
 }
 
 /// A dense layer: weight `[N, K]`, bias `[N]`.

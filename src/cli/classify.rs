@@ -10,6 +10,7 @@ use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::export::classification;
 use clinlite::tasks::classify::{Classifier, ClassifyOptions};
+use clinlite::tasks::pass::Pass;
 use clinlite::tasks::sequences::{Answer, Job, Judged};
 use clinlite::tasks::settings;
 use serde::Deserialize;
@@ -116,8 +117,16 @@ impl<B: Shared> Work for Classify<B> {
         job.progress().1
     }
 
-    fn judge(&self, job: &Job, pass: usize) -> clinlite::Result<Judged> {
-        pollster::block_on(self.classifier.sequences().judge(job, pass))
+    fn pass(&self, job: &Job, step: usize) -> clinlite::Result<Pass> {
+        self.classifier.sequences().pass(job, step)
+    }
+
+    fn judge(&self, pass: &Pass) -> clinlite::Result<Vec<Judged>> {
+        pollster::block_on(self.classifier.sequences().judge(pass))
+    }
+
+    fn busy_rows(&self) -> usize {
+        self.classifier.sequences().busy_rows()
     }
 
     fn finish(&self, mut job: Job, judged: Vec<Judged>) -> clinlite::Result<Answer> {

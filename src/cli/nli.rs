@@ -10,6 +10,7 @@ use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::export::nli;
 use clinlite::tasks::nli::Nli;
+use clinlite::tasks::pass::Pass;
 use clinlite::tasks::sequences::{Answer, Job, Judged};
 use serde::Deserialize;
 
@@ -100,8 +101,16 @@ impl<B: Shared> Work for Nli<B> {
         job.progress().1
     }
 
-    fn judge(&self, job: &Job, pass: usize) -> clinlite::Result<Judged> {
-        pollster::block_on(self.sequences().judge(job, pass))
+    fn pass(&self, job: &Job, step: usize) -> clinlite::Result<Pass> {
+        self.sequences().pass(job, step)
+    }
+
+    fn judge(&self, pass: &Pass) -> clinlite::Result<Vec<Judged>> {
+        pollster::block_on(self.sequences().judge(pass))
+    }
+
+    fn busy_rows(&self) -> usize {
+        self.sequences().busy_rows()
     }
 
     fn finish(&self, mut job: Job, judged: Vec<Judged>) -> clinlite::Result<Answer> {

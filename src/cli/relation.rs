@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::export::relations::{self, Document};
+use clinlite::tasks::pass::Pass;
 use clinlite::tasks::relation::given::in_bytes;
 use clinlite::tasks::relation::{Entity, Extraction, Extractor, Job, RelationOptions};
 use clinlite::tasks::sequences::Judged;
@@ -148,8 +149,16 @@ impl<B: Shared> Work for Relate<B> {
         job.progress().1
     }
 
-    fn judge(&self, job: &Job, pass: usize) -> clinlite::Result<Judged> {
-        pollster::block_on(self.extractor.sequences().judge(job.sequences(), pass))
+    fn pass(&self, job: &Job, step: usize) -> clinlite::Result<Pass> {
+        self.extractor.sequences().pass(job.sequences(), step)
+    }
+
+    fn judge(&self, pass: &Pass) -> clinlite::Result<Vec<Judged>> {
+        pollster::block_on(self.extractor.sequences().judge(pass))
+    }
+
+    fn busy_rows(&self) -> usize {
+        self.extractor.sequences().busy_rows()
     }
 
     fn finish(&self, mut job: Job, judged: Vec<Judged>) -> clinlite::Result<Extraction> {

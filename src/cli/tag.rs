@@ -12,6 +12,7 @@ use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::export::json;
 use clinlite::tasks::ner::{Job, Judged, TagOptions, Tagger, Tagging};
+use clinlite::tasks::pass::Pass;
 use clinlite::text::{Aggregation, OffsetUnit};
 use serde::Deserialize;
 
@@ -117,8 +118,16 @@ impl<B: Shared> Work for Tag<B> {
         job.progress().1
     }
 
-    fn judge(&self, job: &Job, pass: usize) -> clinlite::Result<Judged> {
-        pollster::block_on(self.tagger.judge(job, pass))
+    fn pass(&self, job: &Job, step: usize) -> clinlite::Result<Pass> {
+        self.tagger.pass(job, step)
+    }
+
+    fn judge(&self, pass: &Pass) -> clinlite::Result<Vec<Judged>> {
+        pollster::block_on(self.tagger.judge(pass))
+    }
+
+    fn busy_rows(&self) -> usize {
+        self.tagger.busy_rows()
     }
 
     fn finish(&self, mut job: Job, judged: Vec<Judged>) -> clinlite::Result<Tagging> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use clinlite::backend::Backend;
+use clinlite::tasks::pass::Pass;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::inputs::{Origin, Question};
@@ -29,14 +30,19 @@ pub(crate) trait Work: Sync {
     type Input;
     /// A question on its way through the model.
     type Job: Sync;
-    /// What one forward pass gives.
+    /// What one step gives.
     type Judged: Send;
     /// What is written.
     type Answer;
 
     fn start(&self, input: &Self::Input) -> Result<Self::Job>;
     fn passes(job: &Self::Job) -> usize;
-    fn judge(&self, job: &Self::Job, pass: usize) -> clinlite::Result<Self::Judged>;
+    /// What the model reads in one step.
+    fn pass(&self, job: &Self::Job, step: usize) -> clinlite::Result<Pass>;
+    /// One answer a step of the pass.
+    fn judge(&self, pass: &Pass) -> clinlite::Result<Vec<Self::Judged>>;
+    /// See [`Backend::busy_rows`].
+    fn busy_rows(&self) -> usize;
     fn finish(&self, job: Self::Job, judged: Vec<Self::Judged>) -> clinlite::Result<Self::Answer>;
     fn write(&self, out: &mut Output, origin: &Origin, input: &Self::Input, answer: &Self::Answer) -> Result<()>;
 }

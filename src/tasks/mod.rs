@@ -1,11 +1,13 @@
 //! Text in, meaning out: see `lib.rs`.
 //!
 //! [`ner`] stands on a token classifier; [`classify`], [`nli`] and [`relation`] on the one of [`sequences`]. All of them
-//! work in steps, one forward pass each, so that a caller can show progress or stop between two.
+//! work in steps, each of which the model reads in a [`pass::Pass`], so that a caller can show progress or stop between two,
+//! and join several steps where an engine likes that.
 
 pub mod classify;
 pub mod ner;
 pub mod nli;
+pub mod pass;
 pub mod relation;
 pub mod sequences;
 pub mod settings;

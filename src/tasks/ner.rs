@@ -9,12 +9,14 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::pass::Pass;
 use super::settings::{Settings, Task};
 use super::{check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, TokenClassification};
 use crate::text::decode::{Aggregation, Decoding, Span, decode};
+use crate::text::frames::Frame;
 use crate::text::labels::Labels;
 use crate::text::windows::{self, Window};
 use crate::text::{Encoding, Tokenizer};
@@ -189,6 +191,16 @@ impl<B: Backend> Tagger<B> {
         self.backend.name()
     }
 
+    /// The engine, of which some can be asked to change.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// See [`Backend::busy_rows`].
+    pub fn busy_rows(&self) -> usize {
+        self.backend.busy_rows()
+    }
+
     /// Cuts a note into windows; nothing is computed yet.
     ///
     /// # Errors
@@ -208,24 +220,30 @@ impl<B: Backend> Tagger<B> {
         if job.is_done() {
             return Ok(());
         }
-        let judged = self.judge(job, job.next).await?;
-        job.accept(judged)
+        let judged = self.judge(&self.pass(job, job.next)?).await?;
+        judged.into_iter().try_for_each(|window| job.accept(window))
     }
 
-    /// Judges one window. Several threads may judge windows of a job at once; [`Job::accept`] takes them in order.
+    /// What the model reads of one window. Passes of several windows, of one note or of many, may be joined.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when there is no such window, or a failure of the engine.
-    pub async fn judge(&self, job: &Job, window: usize) -> Result<Judged> {
+    /// [`ErrorKind::Input`] when there is no such window.
+    pub fn pass(&self, job: &Job, window: usize) -> Result<Pass> {
         let Window { pieces, kept } = job.window(window)?;
-        let ids = &job.encoding.input_ids[pieces.clone()];
-        let input_ids = [&[self.tokenizer.cls_id()], ids, &[self.tokenizer.sep_id()]].concat();
-        let logits = self.model.forward(&self.backend, &Batch::new([&input_ids[..]]))?; // [pieces + 2, labels]
-        let mut logits = self.backend.to_host(&logits).await?;
-        let row = |piece: usize| (piece - pieces.start + 1) * self.info.labels.len();
-        logits.truncate(row(kept.end));
-        logits.drain(..row(kept.start));
-        Ok(Judged { window, logits })
+        let frame = Frame::single(&self.tokenizer, &job.encoding.input_ids[pieces.clone()]);
+        let (rows, row) = (frame.input_ids.len(), |piece: usize| piece - pieces.start + 1);
+        Ok(Pass::new(window, vec![frame], rows, row(kept.start)..row(kept.end)))
+    }
+
+    /// Judges the windows of a pass, in its order. Several threads may judge windows of a job at once; [`Job::accept`]
+    /// takes them in the order of the note.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub async fn judge(&self, pass: &Pass) -> Result<Vec<Judged>> {
+        let forward = |batch: &Batch| self.model.forward(&self.backend, batch); // [R, labels]
+        let judged = pass.judge(&self.backend, self.info.labels.len(), forward).await?;
+        Ok(judged.into_iter().map(|(window, logits)| Judged { window, logits }).collect())
     }
 
     /// What another instance of this model said of a window: [`Judged::into_logits`].

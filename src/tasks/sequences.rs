@@ -7,6 +7,7 @@
 mod job;
 
 pub use self::job::{Job, Judged};
+use super::pass::Pass;
 use super::settings::{Pooling, Settings, Task};
 use super::{check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
@@ -142,6 +143,16 @@ impl<B: Backend> SequenceClassifier<B> {
         self.backend.name()
     }
 
+    /// The engine, of which some can be asked to change.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// See [`Backend::busy_rows`].
+    pub fn busy_rows(&self) -> usize {
+        self.backend.busy_rows()
+    }
+
     pub(super) fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
@@ -155,15 +166,24 @@ impl<B: Backend> SequenceClassifier<B> {
         self.window
     }
 
-    /// Judges the sequences of one forward pass. Several threads may do passes of a job at once; [`Job::accept`] takes
-    /// them in order.
+    /// What the model reads in one step of a job. Passes of several steps, of one job or of many, may be joined.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when there is no such pass, or a failure of the engine.
-    pub async fn judge(&self, job: &Job, pass: usize) -> Result<Judged> {
-        let batch = Batch::of_pairs(job.pass(pass)?.iter().map(|frame| (&frame.input_ids[..], frame.first)));
-        let logits = self.model.forward(&self.backend, &batch)?; // [sequences, labels]
-        Ok(Judged::new(pass, self.backend.to_host(&logits).await?))
+    /// [`ErrorKind::Input`] when there is no such step.
+    pub fn pass(&self, job: &Job, step: usize) -> Result<Pass> {
+        let frames = job.pass(step)?;
+        Ok(Pass::new(step, frames.to_vec(), frames.len(), 0..frames.len()))
+    }
+
+    /// Judges the sequences of a pass, in its order. Several threads may judge steps of a job at once; [`Job::accept`]
+    /// takes them in the order of the job.
+    ///
+    /// # Errors
+    /// A failure of the engine.
+    pub async fn judge(&self, pass: &Pass) -> Result<Vec<Judged>> {
+        let forward = |batch: &Batch| self.model.forward(&self.backend, batch); // [sequences, labels]
+        let judged = pass.judge(&self.backend, self.info.labels.len(), forward).await?;
+        Ok(judged.into_iter().map(|(step, logits)| Judged::new(step, logits)).collect())
     }
 
     /// What another instance of this model said of a pass: [`Judged::into_logits`].
@@ -186,8 +206,8 @@ impl<B: Backend> SequenceClassifier<B> {
         if job.is_done() {
             return Ok(());
         }
-        let judged = self.judge(job, job.progress().0).await?;
-        job.accept(judged)
+        let judged = self.judge(&self.pass(job, job.progress().0)?).await?;
+        judged.into_iter().try_for_each(|pass| job.accept(pass))
     }
 
     /// One answer from all sequences of a finished job.

@@ -27,7 +27,8 @@ impl fmt::Debug for Frame {
 }
 
 impl Frame {
-    fn single(tokenizer: &Tokenizer, pieces: &[u32]) -> Self {
+    /// `[CLS] pieces [SEP]`.
+    pub fn single(tokenizer: &Tokenizer, pieces: &[u32]) -> Self {
         let input_ids = [&[tokenizer.cls_id()], pieces, &[tokenizer.sep_id()]].concat();
         Self { first: input_ids.len(), input_ids }
     }

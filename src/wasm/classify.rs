@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Question, ready};
+use super::job::{Job, Judging, Question};
 use super::{Files, about, choice, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::Result;
 use crate::export::{Model, classification};
 use crate::tasks::classify::{self, ClassifyOptions};
+use crate::tasks::pass::Pass;
 use crate::tasks::sequences;
 
 /// A classifier of texts on the `simd` engine.
@@ -62,8 +63,16 @@ impl Question for Text {
         self.job.progress().1
     }
 
-    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
-        Ok(ready(self.classifier.sequences().judge(&self.job, pass))?.into_logits())
+    fn pass(&self, step: usize) -> Result<Pass> {
+        self.classifier.sequences().pass(&self.job, step)
+    }
+
+    fn judge(&self, pass: Pass) -> Judging {
+        let classifier = Rc::clone(&self.classifier);
+        Box::pin(async move {
+            let judged = classifier.sequences().judge(&pass).await?;
+            Ok(judged.into_iter().map(sequences::Judged::into_logits).collect())
+        })
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

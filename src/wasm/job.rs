@@ -1,19 +1,25 @@
 //! A question on its way through a model, whatever the task.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::tasks::pass::Pass;
+
+/// The logits of the steps of a pass, once the engine has them.
+pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>>>>>;
 
 /// What a task does with one question.
 pub(super) trait Question {
     /// Forward passes in all.
     fn passes(&self) -> usize;
-    /// The logits of one pass; of any, in any order, in any instance that holds the same question and model.
-    fn judge(&self, pass: usize) -> Result<Vec<f32>>;
+    /// What the model reads in one step.
+    fn pass(&self, step: usize) -> Result<Pass>;
+    /// The logits of each step of a pass; of any steps, in any order, in any instance that holds the same model.
+    fn judge(&self, pass: Pass) -> Judging;
     /// Takes the logits of the next pass over.
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()>;
     /// The document of the answer as JSON.
@@ -44,7 +50,8 @@ impl Job {
     /// # Errors
     /// When there is no such pass; a failure of the engine.
     pub fn judge(&self, pass: usize) -> Result<Vec<f32>, JsValue> {
-        Ok(self.0.judge(pass)?)
+        let logits = ready(self.0.judge(self.0.pass(pass)?))?;
+        Ok(logits.concat())
     }
 
     /// Takes over what an instance with the same model and the same question said of the next pass.

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Question, ready};
+use super::job::{Job, Judging, Question};
 use super::{Files, about, choice, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::Result;
 use crate::export;
 use crate::tasks::ner;
+use crate::tasks::pass::Pass;
 use crate::text::offsets::OffsetUnit;
 
 /// A tagger on the `simd` engine.
@@ -59,8 +60,16 @@ impl Question for Note {
         self.job.progress().1
     }
 
-    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
-        Ok(ready(self.tagger.judge(&self.job, pass))?.into_logits())
+    fn pass(&self, step: usize) -> Result<Pass> {
+        self.tagger.pass(&self.job, step)
+    }
+
+    fn judge(&self, pass: Pass) -> Judging {
+        let tagger = Rc::clone(&self.tagger);
+        Box::pin(async move {
+            let judged = tagger.judge(&pass).await?;
+            Ok(judged.into_iter().map(ner::Judged::into_logits).collect())
+        })
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Question, ready};
+use super::job::{Job, Judging, Question};
 use super::{Files, about, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::Result;
 use crate::export::{self, Model};
+use crate::tasks::pass::Pass;
 use crate::tasks::{nli, sequences};
 
 /// A model of inference on the `simd` engine.
@@ -56,8 +57,16 @@ impl Question for Pair {
         self.job.progress().1
     }
 
-    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
-        Ok(ready(self.nli.sequences().judge(&self.job, pass))?.into_logits())
+    fn pass(&self, step: usize) -> Result<Pass> {
+        self.nli.sequences().pass(&self.job, step)
+    }
+
+    fn judge(&self, pass: Pass) -> Judging {
+        let nli = Rc::clone(&self.nli);
+        Box::pin(async move {
+            let judged = nli.sequences().judge(&pass).await?;
+            Ok(judged.into_iter().map(sequences::Judged::into_logits).collect())
+        })
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

@@ -4,13 +4,15 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Question, ready};
+use super::job::{Job, Judging, Question};
 use super::{Files, about, choice, json, kernels};
 use crate::backend::simd::SimdBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Model, relations};
+use crate::tasks::pass::Pass;
 use crate::tasks::relation::given::{Given, in_bytes};
 use crate::tasks::relation::{self, RelationOptions};
+use crate::tasks::sequences;
 use crate::text::offsets::OffsetUnit;
 
 /// A relation model on the `simd` engine.
@@ -70,8 +72,16 @@ impl Question for Pairs {
         self.job.progress().1
     }
 
-    fn judge(&self, pass: usize) -> Result<Vec<f32>> {
-        Ok(ready(self.extractor.sequences().judge(self.job.sequences(), pass))?.into_logits())
+    fn pass(&self, step: usize) -> Result<Pass> {
+        self.extractor.sequences().pass(self.job.sequences(), step)
+    }
+
+    fn judge(&self, pass: Pass) -> Judging {
+        let extractor = Rc::clone(&self.extractor);
+        Box::pin(async move {
+            let judged = extractor.sequences().judge(&pass).await?;
+            Ok(judged.into_iter().map(sequences::Judged::into_logits).collect())
+        })
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

@@ -1,6 +1,6 @@
 // A page that wants one entity as soon as possible: `firstEntity` is when it had it, in milliseconds since the visit began.
 
-const { engine, model, graph } = Object.fromEntries(new URLSearchParams(location.search));
+const { engine, model, graph, workers } = Object.fromEntries(new URLSearchParams(location.search));
 const NOTE = 'Admitted with pneumonia and treated with ceftriaxone.';
 
 const starts = {
@@ -9,7 +9,7 @@ const starts = {
   },
   async clinlite() {
     const { load } = await import('/pkg/index.js');
-    const tagger = await load({ model: `/models/${model}/int8/`, workers: 1 });
+    const tagger = await load({ model: `/models/${model}/int8/`, workers: Number(workers) });
     return async (note) => (await tagger.tag(note)).entities;
   },
   async transformers() {

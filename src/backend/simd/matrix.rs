@@ -3,6 +3,8 @@
 //! `f32`: `[N/8][K][8]`. int8: `[N/8][K/depth][8][depth]`, the inputs of one step of one output side by side, one scale an
 //! output. `N` and, for int8, `K` are filled up to multiples of eight with zeros: the kernels know no tails.
 
+use std::sync::Arc;
+
 use super::lanes::{Form, WIDTH};
 use super::quantize::padded_columns;
 use crate::backend::{Stored, Values};
@@ -11,13 +13,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// The most inputs of an int8 matrix: `127 · 128 · K` must stay below `2^31`.
 const MOST_INT8_INPUTS: usize = 1 << 17;
 
-/// A weight matrix `[N, K]`. The form is that of the file: `f32` stays `f32`, int8 stays int8.
+/// A weight matrix `[N, K]`. The form is that of the file: `f32` stays `f32`, int8 stays int8. A clone shares the panels.
+#[derive(Clone)]
 pub struct Matrix {
     /// `N`.
     pub(crate) outputs: usize,
     /// `K`.
     pub(crate) inputs: usize,
-    pub(crate) panels: Panels,
+    pub(crate) panels: Arc<Panels>,
 }
 
 /// The two forms of a [`Matrix`].
@@ -63,7 +66,7 @@ impl Matrix {
                 Panels::F32(data)
             }
         };
-        Ok(Self { outputs, inputs, panels })
+        Ok(Self { outputs, inputs, panels: Arc::new(panels) })
     }
 }
 
@@ -81,10 +84,11 @@ impl Table {
     }
 }
 
-/// A vector, filled up with zeros to a multiple of eight.
+/// A vector, filled up with zeros to a multiple of eight. A clone shares the numbers.
+#[derive(Clone)]
 pub struct Vector {
     pub(crate) len: usize,
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: Arc<[f32]>,
 }
 
 impl Vector {
@@ -95,7 +99,7 @@ impl Vector {
         let mut values: Vec<f32> = parts.iter().flat_map(Stored::to_f32).collect();
         let len = values.len();
         values.resize(len.next_multiple_of(WIDTH), 0.0);
-        Ok(Self { len, values })
+        Ok(Self { len, values: values.into() })
     }
 }
 
@@ -187,7 +191,7 @@ mod tests {
     fn f32_panels() {
         let values = (0..27).map(|x| x as f32).collect(); // [9, 3]
         let matrix = Matrix::pack(&[stored(9, 3, Values::F32(values))], PAIRS).expect("a matrix");
-        let Panels::F32(data) = matrix.panels else { panic!("the form of the file") };
+        let Panels::F32(data) = &*matrix.panels else { panic!("the form of the file") };
         assert_eq!(data.len(), 2 * 3 * 8);
         assert_eq!(data[..9], [0., 3., 6., 9., 12., 15., 18., 21., 1.]);
         assert_eq!(data[24..26], [24., 0.]);
@@ -197,9 +201,9 @@ mod tests {
     fn int8_panels() {
         let values = Values::Int8 { data: (0..27).collect(), scales: (1..10).map(|x| x as f32).collect() };
         let parts = [stored(9, 3, values)];
-        let panels = |form| match Matrix::pack(&parts, form).expect("a matrix").panels {
-            Panels::Int8(panels) => panels,
-            Panels::F32(_) => panic!("the form of the file"),
+        let panels = |form| match Arc::into_inner(Matrix::pack(&parts, form).expect("a matrix").panels) {
+            Some(Panels::Int8(panels)) => panels,
+            _ => panic!("the form of the file"),
         };
         let Int8Panels { data, scales, begin, .. } = panels(PAIRS);
         assert_eq!(data.len(), 2 * 8 * 8);

@@ -143,11 +143,11 @@ impl Backend for SimdBackend {
             return refuse(format!("linear: expected a bias of {}, found {}", weight.outputs, bias.len));
         }
         let mut result = self.tensor(x.rows, weight.outputs);
-        let bias = linear.bias.as_ref().map(|bias| bias.values.as_slice());
-        result.exact = matches!(weight.panels, Panels::Int8(_));
+        let bias = linear.bias.as_ref().map(|bias| &*bias.values);
+        result.exact = matches!(*weight.panels, Panels::Int8(_));
         let (values, stride) = (result.buffer.values_mut(), weight.outputs);
         let out = Out { values, stride, rows: x.rows, columns: weight.outputs, bias, act };
-        match &weight.panels {
+        match &*weight.panels {
             Panels::F32(panels) => {
                 let tiles = F32Tiles { rows: x.buffer.values(), stride: x.columns, inputs: x.columns, panels };
                 self.target.run(GemmF32 { tiles, out });

@@ -1,0 +1,65 @@
+//! One forward pass: sequences of one question or of several, and which rows of the logits answer what.
+
+use std::ops::Range;
+
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::models::Batch;
+use crate::text::frames::Frame;
+
+/// Sequences that a model reads at once. It holds ids and no text, and needs its questions no more.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    frames: Vec<Frame>,
+    parts: Vec<Part>,
+    logits: usize, // rows
+}
+
+/// The rows of the logits that answer one step of one question.
+#[derive(Clone, Debug)]
+struct Part {
+    step: usize,
+    rows: Range<usize>,
+}
+
+impl Pass {
+    /// One step of a question: `kept` of `logits` rows that the model makes of its sequences.
+    pub(super) fn new(step: usize, frames: Vec<Frame>, logits: usize, kept: Range<usize>) -> Self {
+        Self { frames, parts: vec![Part { step, rows: kept }], logits }
+    }
+
+    /// Rows that the model reads, special tokens included.
+    pub fn rows(&self) -> usize {
+        self.frames.iter().map(|frame| frame.input_ids.len()).sum()
+    }
+
+    /// Reads another pass of the same model too, after this one.
+    pub fn append(&mut self, other: Self) {
+        let shifted = |Part { step, rows }| Part { step, rows: self.logits + rows.start..self.logits + rows.end };
+        self.parts.extend(other.parts.into_iter().map(shifted));
+        self.frames.extend(other.frames);
+        self.logits += other.logits;
+    }
+
+    /// The step of each part with its logits, `labels` a row. Where another engine takes over, the pass is read again.
+    pub(super) async fn judge<B: Backend>(
+        &self,
+        backend: &B,
+        labels: usize,
+        forward: impl Fn(&Batch) -> Result<B::Tensor>,
+    ) -> Result<Vec<(usize, Vec<f32>)>> {
+        let batch = Batch::of_pairs(self.frames.iter().map(|frame| (&frame.input_ids[..], frame.first)));
+        let logits = loop {
+            let attempt = match forward(&batch) {
+                Ok(logits) => backend.to_host(&logits).await,
+                Err(error) => Err(error),
+            };
+            match attempt {
+                Err(error) if backend.recovers(&error) => (),
+                outcome => break outcome?,
+            }
+        };
+        let of = |Part { step, rows }: &Part| (*step, logits[rows.start * labels..rows.end * labels].to_vec());
+        Ok(self.parts.iter().map(of).collect())
+    }
+}
