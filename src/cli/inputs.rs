@@ -39,6 +39,16 @@ impl Origin {
         Self { file: path.display().to_string(), line: None, id: None }
     }
 
+    /// What an export calls it: the id where there is one, else the file and the line.
+    pub(crate) fn name(&self) -> String {
+        match (&self.id, self.line) {
+            (Some(Value::String(id)), _) => id.clone(),
+            (Some(id), _) => id.to_string(),
+            (None, Some(line)) => format!("{}:{line}", self.file),
+            (None, None) => self.file.clone(),
+        }
+    }
+
     /// For people: the id may name one, and is left out.
     pub(crate) fn shown(&self) -> String {
         let file = if self.file == "-" { "standard input" } else { &self.file };

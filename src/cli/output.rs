@@ -48,6 +48,8 @@ pub(crate) struct Output {
     pub(crate) several: bool,
     /// Whether questions are lines of a file.
     pub(crate) lines: bool,
+    /// Whether what stands once at the top is written.
+    pub(crate) begun: bool,
 }
 
 /// A document with the place of its question.
@@ -67,7 +69,7 @@ impl Output {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = out.is_terminal() && !no_colour;
         let format = format.unwrap_or(if lines { Format::Jsonl } else { Format::Text });
-        Self { out, format, colour, several: texts > 1 || lines, lines }
+        Self { out, format, colour, several: texts > 1 || lines, lines, begun: false }
     }
 
     /// Writes a document in one of the forms for machines.

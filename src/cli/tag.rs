@@ -1,5 +1,6 @@
 //! `clinlite tag`, also called `ner`.
 
+mod form;
 mod show;
 
 use std::io::Write;
@@ -18,8 +19,10 @@ use serde::Deserialize;
 
 use crate::files;
 use crate::inputs::{self, Origin, Question};
-use crate::output::{Format, Output, Unit};
+use crate::output::{Output, Unit};
 use crate::work::{Engine, How, Shared, Work, answer_all};
+
+pub(crate) use form::Form;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -42,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     #[command(flatten)]
-    how: How,
+    how: How<Form>,
     /// How pieces of words are joined: none, simple, first, average, max
     #[arg(long, value_name = "HOW", default_value = "average", value_parser = aggregation)]
     aggregation: Aggregation,
@@ -76,16 +79,19 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode> {
 
 fn tag_all<B: Shared>(tagger: Tagger<B>, arguments: &Arguments) -> Result<ExitCode> {
     let options = TagOptions { aggregation: arguments.aggregation, ..TagOptions::default() };
-    let work = Tag { tagger, options, unit: arguments.offsets.into() };
-    let (format, threads) = (arguments.how.format, arguments.how.threads());
+    let (lines, files, threads) = (arguments.jsonl.is_some(), arguments.notes.len(), arguments.how.threads());
+    let form = Form::of(arguments.how.format, lines);
+    form.check(lines || files > 1)?;
+    let work = Tag { tagger, options, unit: arguments.offsets.into(), form };
+    let mut out = Output::new(Some(form.output()), files, lines);
     if let Some(path) = &arguments.jsonl {
         let questions = inputs::lines::<Text>(path, r#"{"text": …}"#)?;
         let questions =
             questions.map(|line| line.map(|Question { origin, input }| Question { origin, input: input.text }));
-        return answer_all(&work, questions.map(told), threads, &mut Output::new(format, 1, true));
+        return answer_all(&work, questions.map(told), threads, &mut out);
     }
     let questions = inputs::texts(&arguments.notes).map(told);
-    answer_all(&work, questions, threads, &mut Output::new(format, arguments.notes.len(), false))
+    answer_all(&work, questions, threads, &mut out)
 }
 
 /// Says that a note is empty, which is no error.
@@ -102,6 +108,7 @@ pub(crate) struct Tag<B: Shared> {
     pub(crate) tagger: Tagger<B>,
     pub(crate) options: TagOptions,
     pub(crate) unit: OffsetUnit,
+    pub(crate) form: Form,
 }
 
 impl<B: Shared> Work for Tag<B> {
@@ -137,8 +144,8 @@ impl<B: Shared> Work for Tag<B> {
 
     fn write(&self, out: &mut Output, origin: &Origin, note: &String, tagging: &Tagging) -> Result<()> {
         let document = json::document(tagging, note, self.unit).with_context(|| origin.shown())?;
-        if out.format != Format::Text {
-            return out.document(origin, &document);
+        if self.form != Form::Text {
+            return self.form.write(out, origin, note, &document);
         }
         let title = out.several.then(|| origin.shown());
         show::write(&mut out.out, title.as_deref(), note, tagging, &document, out.colour)?;

@@ -49,13 +49,13 @@ pub(crate) trait Work: Sync {
 
 /// What every subcommand that asks a model lets one choose.
 #[derive(Args)]
-pub(crate) struct How {
+pub(crate) struct How<F: ValueEnum + Send + Sync + 'static = Format> {
     /// The engine
     #[arg(long, value_enum, default_value = "simd")]
     pub(crate) backend: Engine,
     /// What to write [default: text, or jsonl with --jsonl]
     #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<F>,
     /// Threads of the simd engine [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -69,7 +69,7 @@ pub(crate) enum Engine {
     Candle,
 }
 
-impl How {
+impl<F: ValueEnum + Send + Sync + 'static> How<F> {
     /// Questions that are answered side by side. candle spreads one of them over all cores by itself.
     pub(crate) fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);

@@ -3,10 +3,22 @@
 //! A document holds no time and no random value: the same question to the same model gives the same bytes. A hash of a
 //! text lets a reader check what a result is about.
 
+pub mod annotation;
+pub mod assertion;
+mod check;
 pub mod classification;
+pub mod csv;
+pub mod doccano;
+mod format;
 pub mod json;
 pub mod nli;
+mod node;
+mod read;
 pub mod relations;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -14,8 +26,11 @@ use sha2::{Digest, Sha256};
 use crate::tasks::sequences::{self, Answer, ModelInfo};
 use crate::text::offsets::OffsetUnit;
 
+pub use check::{Checked, Placed};
+pub use format::{Format, Options, body, write};
+
 /// The length of a text.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Length {
     /// As JavaScript counts.
     pub utf16: usize,
@@ -26,14 +41,14 @@ pub struct Length {
 }
 
 /// What computed the result.
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Engine {
     /// This crate.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its version.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// `simd` or `candle`.
-    pub backend: &'static str,
+    pub backend: Cow<'static, str>,
 }
 
 /// Who answers, as every document names them: known before anything is asked.
@@ -92,12 +107,20 @@ impl Length {
         let [utf16, codepoint] = [OffsetUnit::Utf16, OffsetUnit::CodePoint].map(|unit| unit.length(text));
         Self { utf16, codepoint, utf8: text.len() }
     }
+
+    fn of_unit(self, unit: OffsetUnit) -> usize {
+        match unit {
+            OffsetUnit::Utf16 => self.utf16,
+            OffsetUnit::CodePoint => self.codepoint,
+            OffsetUnit::Utf8 => self.utf8,
+        }
+    }
 }
 
 impl Engine {
     /// This crate on a backend.
     pub fn new(backend: &'static str) -> Self {
-        Self { name: "clinlite", version: env!("CARGO_PKG_VERSION"), backend }
+        Self { name: "clinlite".into(), version: env!("CARGO_PKG_VERSION").into(), backend: backend.into() }
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! The one border where units change. A conversion walks the note once for any number of sorted places.
 
+use serde::Serialize;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// What an offset counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OffsetUnit {
     /// Bytes of UTF-8: Rust.
     Utf8,
@@ -16,6 +19,9 @@ pub enum OffsetUnit {
 }
 
 impl OffsetUnit {
+    /// Every unit.
+    pub const ALL: [Self; 3] = [Self::Utf8, Self::Utf16, Self::CodePoint];
+
     /// The name in results: `utf8`, `utf16`, `codepoint`.
     pub fn name(self) -> &'static str {
         match self {
@@ -83,6 +89,27 @@ pub fn to_bytes(text: &str, offsets: &[usize], unit: OffsetUnit) -> Result<Vec<u
     Ok(converted)
 }
 
+/// Offsets in `unit`, ascending, as byte offsets; nothing for one that is no border of a character of the text.
+pub fn find_bytes(text: &str, offsets: &[usize], unit: OffsetUnit) -> Vec<Option<usize>> {
+    let width = |c: char| match unit {
+        OffsetUnit::Utf8 => c.len_utf8(),
+        OffsetUnit::Utf16 => c.len_utf16(),
+        OffsetUnit::CodePoint => 1,
+    };
+    let (mut byte, mut count) = (0, 0);
+    let mut rest = text.chars();
+    let mut find = |&offset: &usize| {
+        while count < offset
+            && let Some(c) = rest.next()
+        {
+            count += width(c);
+            byte += c.len_utf8();
+        }
+        (count == offset).then_some(byte)
+    };
+    offsets.iter().map(&mut find).collect()
+}
+
 /// What `convert`, which is one of the above, makes of offsets in any order.
 ///
 /// # Errors
@@ -135,6 +162,8 @@ mod tests {
             let twice: Vec<usize> = borders.iter().flat_map(|&at| [at, at]).collect();
             let there = from_bytes(text, &twice, unit).unwrap();
             assert_eq!(to_bytes(text, &there, unit).unwrap(), twice, "{text:?} {unit:?}");
+            let found: Vec<_> = twice.iter().copied().map(Some).collect();
+            assert_eq!(find_bytes(text, &there, unit), found, "{text:?} {unit:?}");
             assert_eq!(there.last().copied(), Some(unit.length(text)), "{text:?} {unit:?}");
         }
     }
@@ -160,6 +189,7 @@ mod tests {
         ];
         for (name, unit, offsets) in cases {
             assert_eq!(to_bytes(text, offsets, unit).unwrap_err().kind(), ErrorKind::Input, "{name} {unit:?}");
+            assert!(find_bytes(text, offsets, unit).contains(&None), "{name} {unit:?}");
         }
         for (name, offsets) in [("inside", &[2][..]), ("beyond", &[8]), ("backwards", &[3, 1])] {
             assert_eq!(from_bytes(text, offsets, OffsetUnit::Utf16).unwrap_err().kind(), ErrorKind::Input, "{name}");

@@ -16,7 +16,7 @@ pub(super) fn write(
     title: Option<&str>,
     note: &str,
     tagging: &Tagging,
-    document: &Document<'_>,
+    document: &Document,
     colour: bool,
 ) -> Result<()> {
     if let Some(title) = title {
@@ -61,7 +61,7 @@ fn marked(out: &mut impl Write, note: &str, tagging: &Tagging, colour: bool) -> 
     writeln!(out, "{}", rest.trim_end_matches('\n'))
 }
 
-fn table(out: &mut impl Write, document: &Document<'_>) -> Result<()> {
+fn table(out: &mut impl Write, document: &Document) -> Result<()> {
     if document.entities.is_empty() {
         return Ok(());
     }
@@ -71,7 +71,13 @@ fn table(out: &mut impl Write, document: &Document<'_>) -> Result<()> {
     let labels = rows.iter().map(|(_, entity)| entity.label.len()).max().unwrap_or(0).max("label".len());
     writeln!(out, "\n{:places$}  {:labels$}  score  text", "place", "label")?;
     for (place, entity) in rows {
-        writeln!(out, "{place:places$}  {:labels$}  {:5.3}  {}", entity.label, entity.score, short(entity.text))?;
+        writeln!(
+            out,
+            "{place:places$}  {:labels$}  {:5.3}  {}",
+            entity.label,
+            entity.score.unwrap_or_default(),
+            short(&entity.text)
+        )?;
     }
     Ok(())
 }

@@ -1,0 +1,70 @@
+//! In which form a tagged note is written.
+
+use std::io::Write;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use clinlite::export::assertion::Named;
+use clinlite::export::json::Document;
+use clinlite::export::{self, Options};
+
+use crate::inputs::Origin;
+use crate::output::{Format, Output};
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// for a reader at a terminal
+    #[default]
+    Text,
+    /// one indented document a note
+    Json,
+    /// one line a note
+    Jsonl,
+    /// one line a note, for doccano
+    Doccano,
+    /// a table, one row an entity
+    Csv,
+}
+
+impl Form {
+    /// What `--format` or the kind of input asks for.
+    pub(super) fn of(asked: Option<Self>, lines: bool) -> Self {
+        asked.unwrap_or(if lines { Self::Jsonl } else { Self::Text })
+    }
+
+    /// The same for [`Output`], which writes those that every task has.
+    pub(super) fn output(self) -> Format {
+        match self {
+            Self::Text => Format::Text,
+            Self::Json => Format::Json,
+            _ => Format::Jsonl,
+        }
+    }
+
+    /// The form as the library has it; nothing for those that [`Output`] writes.
+    fn export(self) -> Option<export::Format> {
+        let of_output = matches!(self, Self::Text | Self::Json | Self::Jsonl);
+        self.to_possible_value().filter(|_| !of_output).and_then(|value| export::Format::of(value.get_name()))
+    }
+
+    /// Refuses a form that does not hold several notes.
+    pub(super) fn check(self, several: bool) -> Result<()> {
+        if let Some(format) = self.export().filter(|format| several && !format.holds_several()) {
+            bail!("--format {} is one file a note: name one note", format.name());
+        }
+        Ok(())
+    }
+
+    /// Writes a document to standard output, with what stands once at the top before the first.
+    pub(super) fn write(self, out: &mut Output, origin: &Origin, note: &str, document: &Document) -> Result<()> {
+        let Some(format) = self.export() else { return out.document(origin, document) };
+        let options = Options::named(origin.name());
+        let body = export::body(format, document, note, &options).with_context(|| origin.shown())?;
+        if !out.begun {
+            out.out.write_all(format.header().as_bytes())?;
+            out.begun = true;
+        }
+        out.out.write_all(body.as_bytes())?;
+        Ok(out.out.flush()?)
+    }
+}
