@@ -9,6 +9,7 @@ use std::process::Command;
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("text", &["error"]),
+    ("clinical", &["error"]),
     ("backend", &["error"]),
     ("weights", &["error", "backend"]),
     ("models", &["error", "backend", "weights"]),

@@ -1,0 +1,40 @@
+//! What belongs to a mention of a drug or a test: the form in which [`super::medication`] and [`super::laboratory`] answer,
+//! and who gets what when several stand in one line.
+
+use std::ops::Range;
+
+/// Something said of a mention. Names: `dose`, `form`, `route`, `frequency`, `duration` of a drug; `value`, `unit`,
+/// `range`, `flag` of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attribute {
+    /// What it is.
+    pub name: &'static str,
+    /// Where it stands, in bytes of the note.
+    pub range: Range<usize>,
+    /// What was computed from it: of a `range`, whether the value is `low`, `high` or `within`.
+    pub value: Option<&'static str>,
+}
+
+impl Attribute {
+    pub(super) fn new(name: &'static str, range: Range<usize>) -> Self {
+        Self { name, range, value: None }
+    }
+}
+
+/// Reads what belongs to one mention from the text around it: `(note, mention, limit)`, in bytes.
+pub type Reader = fn(&str, Range<usize>, Range<usize>) -> Vec<Attribute>;
+
+/// The attributes of each of several mentions in one sentence or line. Text goes to one mention only: to the one before
+/// it rather than the one behind.
+///
+/// `mentions` are sorted and do not overlap; one that is not inside `limit` gets nothing.
+pub fn share(note: &str, mentions: &[Range<usize>], limit: Range<usize>, read: Reader) -> Vec<Vec<Attribute>> {
+    let mut from = limit.start;
+    let each = mentions.iter().enumerate().map(|(i, mention)| {
+        let to = mentions.get(i + 1).map_or(limit.end, |next| next.start.min(limit.end));
+        let found = read(note, mention.clone(), from.min(mention.start)..to);
+        from = found.iter().map(|attribute| attribute.range.end).fold(mention.end, usize::max);
+        found
+    });
+    each.collect()
+}
