@@ -14,6 +14,8 @@ export class Connection {
   ended = null;
   /** Resolves when the script runs. */
   started;
+  /** Hears when another engine computes in the worker. */
+  onEngine;
   #worker;
   #runs = false;
   #waiting = new Map();
@@ -73,6 +75,7 @@ export class Connection {
 
   #receive({ id, type, value, code, message }) {
     if (type === 'broken') return this.#die(message);
+    if (type === 'engine') return this.onEngine?.(value);
     const waiting = this.#waiting.get(id);
     if (type === 'progress') return waiting?.onProgress?.(value);
     this.#waiting.delete(id);

@@ -29,6 +29,16 @@ export interface LoadOptions {
    */
   workers?: number | 'auto';
   /**
+   * What computes. `auto`, the default: the graphics processor through WebGPU, if there is one and a short trial shows that it is
+   * faster here and gives the same answers, else the CPU. `webgpu` takes it without a trial, and rejects with `E_NO_ADAPTER` where
+   * there is none; `simd` is the CPU alone. Documents say which it was and why (`engine.backend`, `engine.reason`).
+   */
+  backend?: 'auto' | 'webgpu' | 'simd';
+  /** Takes a graphics processor that is emulated by software, too: for tests. It is slower than the CPU. */
+  allowSoftware?: boolean;
+  /** Hears when another engine computes: a graphics processor was lost in the middle of a note, which the CPU finished, or it is back. */
+  onEngine?: (engine: Engine) => void;
+  /**
    * The WebAssembly of this package, where it is not beside worker.js. Without it, and where both builds are given, the one
    * with relaxed-simd is taken if the browser can run it, else the plain one.
    */
@@ -244,7 +254,10 @@ export interface Scored {
 export interface Engine {
   name: 'clinlite';
   version: string;
+  /** `simd` or `webgpu`: what computed, the last of them if a graphics processor was lost on the way. */
   backend: string;
+  /** Why it was this one, where there was a choice. */
+  reason?: string;
 }
 
 export interface Model {

@@ -30,8 +30,12 @@ class Model {
   }
 
   /** Resolves when a worker holds the model. */
-  async start({ signal, onProgress }) {
+  async start({ signal, onProgress, onEngine }) {
     Object.assign(this, await this.#pool.load({ signal, onProgress }));
+    this.#pool.onEngine = (engine) => {
+      this.engine = engine;
+      onEngine?.(engine);
+    };
   }
 
   /** The document that answers a question. */
@@ -141,13 +145,14 @@ function inOwnWords(document, note) {
 }
 
 /** What the workers need, with addresses as the page means them: a worker has another base. */
-function settings({ model, tagger, markers, wasm, workers, kernels, cache, workerFactory }, task) {
+function settings({ model, tagger, markers, wasm, workers, kernels, cache, backend = 'auto', allowSoftware, workerFactory }, task) {
   const isNumber = Number.isInteger(workers) && workers >= 1 && workers <= 64;
   expect(isNumber || workers === undefined || workers === 'auto', 'workers', "'auto' or a whole number from 1 to 64", workers);
+  expect(['auto', 'webgpu', 'simd'].includes(backend), 'backend', "'auto', 'webgpu' or 'simd'", backend);
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
   const resolve = (address) => new URL(address, base).href;
   const folders = [model, tagger].filter(Boolean).map((place) => resolve(`${place}`.replace(/\/*$/, '/')));
   const source = (given) => (typeof given === 'string' || given instanceof URL ? resolve(given) : given);
   const files = wasm?.plain ? { plain: source(wasm.plain), relaxed: source(wasm.relaxed) } : source(wasm);
-  return { task, folders, markers: name(markers), wasm: files, workers: isNumber ? workers : undefined, kernels: name(kernels), cache: cache === true, workerFactory };
+  return { task, folders, markers: name(markers), wasm: files, workers: isNumber ? workers : undefined, kernels: name(kernels), cache: cache === true, backend, allowSoftware: allowSoftware === true, workerFactory };
 }

@@ -18,8 +18,12 @@ const WORTH = 3;
 const REST = 300;
 /** So many workers may die while they load before the pool does without. */
 const TRIES = 2;
+/** So often a fresh worker may look whether a lost graphics processor is back. */
+const RETURNS = 3;
 
 export class Pool {
+  /** Hears when another engine computes, because a graphics processor was lost or is back. */
+  onEngine;
   #settings;
   #workerFactory;
   #limit;
@@ -29,6 +33,8 @@ export class Pool {
   #engine = null; // what the first worker has chosen: module and kernels
   #files = null; // a promise of what it has fetched
   #deaths = 0; // of workers that were loading, in a row
+  #lost = null; // a worker that lost its graphics processor
+  #returns = 0;
   #isDisposed = false;
 
   /** `workers`: their number, or nothing to choose it by machine and model. */
@@ -46,7 +52,7 @@ export class Pool {
     const cancel = () => this.dispose('E_ABORTED', 'cancelled');
     signal?.addEventListener('abort', cancel, { once: true });
     try {
-      const { about, ...engine } = await this.#loadFirst(onProgress);
+      const { about, capacity, ...engine } = await this.#loadFirst(onProgress);
       // Every script is here before the model is called ready: from then on there is no request.
       await Promise.allSettled(this.#alive().map((worker) => worker.started));
       if (this.#isDisposed) throw new ClinliteError('E_ABORTED', 'cancelled');
@@ -91,7 +97,9 @@ export class Pool {
   }
 
   #add() {
-    const worker = Object.assign(new Connection(this.#workerFactory), { isLoaded: false, isBusy: false, hasFetched: false, isLate: this.#engine !== null });
+    const state = { isLoaded: false, isLoading: false, steps: 0, capacity: 1, hasFetched: false, isLate: this.#engine !== null };
+    const worker = Object.assign(new Connection(this.#workerFactory), state);
+    worker.onEngine = (engine) => this.#fallBack(worker, engine);
     this.#workers.push(worker);
     return worker;
   }
@@ -104,7 +112,8 @@ export class Pool {
           this.#gather(progress.total);
           onProgress?.(progress);
         });
-        worker.isLoaded = worker.hasFetched = true;
+        Object.assign(worker, { isLoaded: true, hasFetched: true, capacity: loaded.capacity });
+        if (worker.capacity > 1) this.#dismiss();
         return loaded;
       } catch (error) {
         if (worker.ended?.code !== 'E_INTERNAL' || tries === TRIES) throw error;
@@ -127,47 +136,80 @@ export class Pool {
   /** Gives every idle worker something to do, and the model to more workers where much waits. */
   #pump() {
     this.#questions = this.#questions.filter(({ isSettled }) => !isSettled);
-    for (const worker of this.#alive().filter(({ isLoaded, isBusy }) => isLoaded && !isBusy)) {
-      for (const question of this.#questions) {
-        const step = question.take();
-        if (step === null) continue;
-        this.#work(worker, question, step);
-        break;
-      }
-    }
+    for (const worker of this.#alive().filter(({ isLoaded }) => isLoaded)) while (this.#give(worker));
     const waiting = this.#questions.reduce((sum, question) => sum + question.waiting, 0);
-    let [able, coming] = [({ isLoaded }) => isLoaded, ({ isLoaded, isBusy }) => !isLoaded && isBusy].map((is) => this.#alive().filter(is).length);
+    let [able, coming] = ['isLoaded', 'isLoading'].map((state) => this.#alive().filter((worker) => worker[state]).length);
     for (; able + coming < this.#limit && waiting - coming > (able + coming ? WORTH : 0); coming++) {
-      this.#equip(this.#alive().find(({ isLoaded, isBusy }) => !isLoaded && !isBusy) ?? this.#add());
+      this.#equip(this.#alive().find(({ isLoaded, isLoading }) => !isLoaded && !isLoading) ?? this.#add());
     }
+    if (this.#lost && !this.#questions.length && !this.#isDisposed) this.#return();
+  }
+
+  /** Gives a worker one more step, unless it has enough or there is none. */
+  #give(worker) {
+    if (worker.steps === worker.capacity) return false;
+    for (const question of this.#questions) {
+      const step = question.take();
+      if (step === null) continue;
+      this.#work(worker, question, step);
+      return true;
+    }
+    return false;
   }
 
   async #work(worker, question, step) {
-    worker.isBusy = true;
+    worker.steps++;
     try {
       await question.do(step, worker);
     } catch (error) {
       if (worker.ended) question.putBack(step, error);
       else question.fail(error);
     }
-    worker.isBusy = false;
+    worker.steps--;
     this.#pump();
   }
 
   /** Gives the model to one more worker. One that cannot take it is done without. */
   async #equip(worker) {
-    worker.isBusy = true;
+    worker.isLoading = true;
     try {
       const files = await this.#share();
-      await worker.request({ type: 'load', ...this.#settings, ...this.#engine, files });
-      worker.isLoaded = true;
-      worker.hasFetched = !files;
+      const { about, capacity } = await worker.request({ type: 'load', ...this.#settings, ...this.#engine, files });
+      Object.assign(worker, { isLoaded: true, hasFetched: !files, capacity, engine: about.engine });
       if (!files) this.#files = null;
       this.#deaths = 0;
     } catch (error) {
       this.#doWithout(worker, error);
     }
-    worker.isBusy = false;
+    worker.isLoading = false;
+    this.#pump();
+  }
+
+  /** One worker keeps a graphics processor busy: the others, which hold no model yet, are not needed. */
+  #dismiss() {
+    this.#limit = 1;
+    for (const worker of this.#alive()) if (!worker.isLoaded) worker.end('E_DISPOSED', 'not needed');
+  }
+
+  /** A worker has lost its graphics processor and computes on its CPU. */
+  #fallBack(worker, engine) {
+    worker.capacity = 1;
+    if (this.#returns++ < RETURNS) this.#lost = worker;
+    this.onEngine?.(engine);
+  }
+
+  /** Once nothing is asked, a fresh worker looks for the graphics processor and replaces the one that has lost it. */
+  async #return() {
+    const [lost, fresh] = [this.#lost, this.#add()];
+    this.#lost = null;
+    await this.#equip(fresh);
+    if (this.#isDisposed) return;
+    if (fresh.capacity > 1) {
+      lost.end('E_DISPOSED', 'replaced');
+      this.onEngine?.(fresh.engine);
+    } else {
+      fresh.end('E_DISPOSED', 'not needed');
+    }
     this.#pump();
   }
 
@@ -177,7 +219,7 @@ export class Pool {
     if (mayRetry) return;
     this.#deaths = 0;
     this.#limit = Math.max(1, this.#limit - 1);
-    if (this.#alive().some(({ isLoaded, isBusy }) => isLoaded || isBusy)) return;
+    if (this.#alive().some(({ isLoaded, isLoading }) => isLoaded || isLoading)) return;
     for (const question of this.#questions) question.fail(error);
   }
 }

@@ -8,6 +8,7 @@
 import { Classifier, Extractor, Nli, Tagger } from './dist/clinlite.js';
 import { startEngine } from './engine.js';
 import { failure, fetchFolder, handOver, listFolder, setAside, takeBack } from './files.js';
+import { openGpu, Together } from './gpu.js';
 
 const tasks = { ner: Tagger, relation: Extractor, nli: Nli, classify: Classifier };
 const actions = { start, load, share, open, judge, finish, forget, requests, memory };
@@ -16,12 +17,14 @@ let model; // what is asked
 let tagger; // what finds the entities for a relation model, where there is one
 let fetched; // the files, until they are shared
 let instance; // its memory
+let together; // windows that wait for the graphics processor, where the model lies on one
 let requestsWhenReady;
 const jobs = new Map();
 let queue = Promise.resolve();
 
 self.addEventListener('message', ({ data }) => {
-  queue = queue.then(() => answer(data));
+  // Who waits for the graphics processor holds up nobody, or there would be nothing to read together.
+  queue = queue.then(() => (data.type === 'judge' ? void answer(data) : answer(data)));
 });
 
 async function answer(message) {
@@ -54,19 +57,31 @@ function start({ lock }) {
 }
 
 /** Fetches engine and models together, or takes over those of another worker. */
-async function load({ task, folders, files, markers, wasm, module, kernels, cache }, progress) {
+async function load({ task, folders, files, markers, wasm, module, kernels, cache, backend, allowSoftware }, progress) {
   const engine = startEngine({ wasm, module, kernels });
-  engine.catch(() => {}); // heard below
+  const devices = engine.then(() => Promise.all(folders.map(() => openGpu({ backend, allowSoftware }))));
+  for (const coming of [engine, devices]) coming.catch(() => {}); // heard below
   const contents = files ? await Promise.all(files.map(takeBack)) : await fetchAll(folders, cache, progress);
   const { memory, ...chosen } = await engine;
   instance = memory;
-  [model, tagger] = contents.map((folder, i) => verified(folder.address, () => (i ? Tagger : tasks[task]).load(handOver(folder), markers)));
+  const laidOn = await devices;
+  [model, tagger] = contents.map((folder, i) => verified(folder.address, () => (i ? Tagger : tasks[task]).load(handOver(folder), laidOn[i].gpu, laidOn[i].reason, markers)));
+  const models = [model, tagger].filter(Boolean);
+  for (const { chosen } of models) await chosen.choose?.(backend === 'webgpu');
+  const onGpu = models.filter(({ chosen }) => chosen.isGpu);
+  together = new Map(onGpu.map((each) => [each, new Together(each.chosen)]));
   requestsWhenReady = made();
   if (!files) fetched = contents;
   const about = JSON.parse(model.about());
+  const capacity = Math.max(1, ...onGpu.map(capacityOf));
   if (tagger) about.tagger = JSON.parse(tagger.about()).model;
   const bytes = contents.flatMap((folder) => folder.files).reduce((sum, { content }) => sum + content.length, 0);
-  return { about: { ...about, kernels: chosen.kernels, bytes }, ...chosen };
+  return { about: { ...about, kernels: chosen.kernels, bytes }, capacity, ...chosen };
+}
+
+/** Windows that a worker takes at once: one pass is read while the next one gathers. */
+function capacityOf({ chosen: { busyRows, maxLength } }) {
+  return 2 * Math.ceil(busyRows / maxLength);
 }
 
 /** The files that this worker has fetched, for other workers. */
@@ -111,24 +126,34 @@ const starts = {
 /** How many passes a question takes. */
 function open({ key, asked }) {
   const job = starts[asked.type](asked);
-  jobs.set(key, job);
+  jobs.set(key, { asker: (asked.type === 'tag' && tagger) || model, job });
   return job.windows;
 }
 
-function judge({ key, pass }) {
-  return jobs.get(key).judge(pass);
+async function judge({ key, pass }) {
+  const { asker, job } = jobs.get(key);
+  if (!together.has(asker)) return job.judge(pass);
+  const logits = await together.get(asker).judge(() => jobs.get(key)?.job, pass);
+  if (!asker.chosen.isGpu) fallBack(asker);
+  return logits;
+}
+
+/** The graphics processor gave up: from now on the CPU computes here, and the page is told. */
+function fallBack(asker) {
+  if (!together.delete(asker)) return;
+  self.postMessage({ type: 'engine', value: JSON.parse(model.about()).engine });
 }
 
 /** The document of a question from what was judged, here or elsewhere. */
 function finish({ key, logits }) {
-  const job = jobs.get(key);
+  const { job } = jobs.get(key);
   logits.forEach((of, pass) => job.accept(pass, of));
   jobs.delete(key);
   return job.finish();
 }
 
 function forget({ key }) {
-  jobs.get(key)?.free();
+  jobs.get(key)?.job.free();
   jobs.delete(key);
 }
 

@@ -106,7 +106,7 @@ fn a_note_is_finished_wherever_the_fast_engine_stops() {
             match tagger.backend().choice() {
                 Choice { fast: true, reason } => break reason,
                 Choice { fast: false, reason } => {
-                    assert_eq!((&*reason, tagging.backend), ("breaks: the device was lost", "simd"));
+                    assert_eq!((&*reason, tagging.engine.backend), ("breaks: the device was lost", "simd"));
                 }
             }
             operations += 1;
@@ -131,7 +131,7 @@ fn engines_can_be_chosen_between_two_notes() {
     let both = tagger(Fallback::new(Breaks::after(1000), SimdBackend::scalar(), "first"));
     let names = [(true, "breaks"), (false, "simd"), (true, "breaks")].map(|(fast, expected)| {
         both.backend().prefer(fast, "as the test likes");
-        let found = block_on(both.tag(NOTE, Default::default())).expect("tags").backend;
+        let found = block_on(both.tag(NOTE, Default::default())).expect("tags").engine.backend;
         assert_eq!(found, expected);
         found
     });
@@ -139,5 +139,5 @@ fn engines_can_be_chosen_between_two_notes() {
     let alone = tagger(Fallback::<Breaks, _>::without(SimdBackend::scalar(), "no adapter"));
     alone.backend().prefer(true, "there is none");
     assert!(!alone.backend().choice().fast);
-    assert_eq!(block_on(alone.tag(NOTE, Default::default())).expect("tags").backend, "simd");
+    assert_eq!(block_on(alone.tag(NOTE, Default::default())).expect("tags").engine.backend, "simd");
 }

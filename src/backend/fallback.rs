@@ -21,7 +21,7 @@ pub struct Fallback<F: Backend, S: Backend> {
 pub struct Choice {
     /// Whether it is the fast one.
     pub fast: bool,
-    /// For a reader: `no adapter`, `3.1 times as fast as simd`.
+    /// For a reader: `no adapter`, `faster than simd in a trial`; empty where it goes without saying.
     pub reason: String,
 }
 
@@ -147,7 +147,7 @@ where
     }
 
     fn reason(&self) -> Option<String> {
-        Some(self.choice().reason)
+        Some(self.choice().reason).filter(|reason| !reason.is_empty())
     }
 
     fn table(&self, stored: Stored) -> Result<Self::Table> {

@@ -255,7 +255,7 @@ impl<B: Backend> Run<'_, B> {
         }
         let pieces = self.tagger.piece_labels(&job);
         let tagging = self.tagger.finish(job)?;
-        (self.backend, self.coverage) = (tagging.backend, Some(tagging.coverage));
+        (self.backend, self.coverage) = (tagging.engine.backend, Some(tagging.coverage));
         let types = self.tagger.model().labels.types();
         let found: Vec<_> =
             tagging.entities.iter().map(|span| (span.start..span.end, types[span.label].as_str())).collect();

@@ -40,7 +40,7 @@ pub fn document<'a>(answer: &'a Answer, text: &str) -> Document<'a> {
         schema: SCHEMA,
         text_sha256: sha256(text),
         length: Length::of(text),
-        engine: Engine::new(answer.backend),
+        engine: Engine::new(&answer.engine),
         model: Model::new(&answer.model),
         coverage: answer.coverage.into(),
         pooling: answer.pooling.name(),

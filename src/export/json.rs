@@ -245,7 +245,7 @@ pub fn document(tagging: &Tagging, note: &str, unit: OffsetUnit) -> Result<Docum
         text_sha256: sha256(note),
         offset_unit: unit,
         length: Length::of(note),
-        engine: Engine::new(tagging.backend),
+        engine: Engine::new(&tagging.engine),
         model: Model::new(&tagging.model),
         coverage: coverage(tagging),
         sections: Vec::new(),

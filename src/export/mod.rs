@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::tasks::Computed;
 use crate::tasks::sequences::{self, Answer, ModelInfo};
 use crate::text::offsets::OffsetUnit;
 
@@ -47,8 +48,11 @@ pub struct Engine {
     pub name: Cow<'static, str>,
     /// Its version.
     pub version: Cow<'static, str>,
-    /// `simd` or `candle`.
+    /// `simd`, `webgpu` or `candle`.
     pub backend: Cow<'static, str>,
+    /// Why it was this one, where there was a choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Who answers, as every document names them: known before anything is asked.
@@ -119,8 +123,9 @@ impl Length {
 
 impl Engine {
     /// This crate on a backend.
-    pub fn new(backend: &'static str) -> Self {
-        Self { name: "clinlite".into(), version: env!("CARGO_PKG_VERSION").into(), backend: backend.into() }
+    pub fn new(Computed { backend, reason }: &Computed) -> Self {
+        let (name, version) = ("clinlite".into(), env!("CARGO_PKG_VERSION").into());
+        Self { name, version, backend: (*backend).into(), reason: reason.clone() }
     }
 }
 

@@ -51,7 +51,7 @@ pub fn document<'a>(answer: &'a Answer, premise: &str, hypothesis: &str) -> Docu
         schema: SCHEMA,
         premise: text(premise),
         hypothesis: text(hypothesis),
-        engine: Engine::new(answer.backend),
+        engine: Engine::new(&answer.engine),
         model: Model::new(&answer.model),
         coverage: answer.coverage.into(),
         pooling: answer.pooling.name(),

@@ -68,6 +68,7 @@ fn engine(node: Node<'_>) -> Result<Engine> {
         name: node.field("name", string)?.into(),
         version: node.field("version", string)?.into(),
         backend: node.field("backend", string)?.into(),
+        reason: node.optional("reason", string)?,
     })
 }
 

@@ -110,7 +110,7 @@ pub fn document<'a>(extraction: &'a Extraction, text: &'a str, unit: OffsetUnit)
         text_sha256: sha256(text),
         offset_unit: unit.name(),
         length: Length::of(text),
-        engine: Engine::new(extraction.backend),
+        engine: Engine::new(&extraction.engine),
         model: Model::new(&extraction.model),
         markers: extraction.markers.name(),
         coverage: Coverage { tokens, pairs, max_length, pairs_too_far, pairs_overlapping, pairs_beyond },

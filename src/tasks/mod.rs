@@ -13,10 +13,27 @@ pub mod sequences;
 pub mod settings;
 
 use self::settings::{Settings, Task};
+use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Head, Shape};
 use crate::text::{Normalization, Tokenizer};
 use crate::weights::folder::{Folder, TokenizerFiles};
+
+/// What computed an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// The engine's name.
+    pub backend: &'static str,
+    /// Why it was this one, where there was a choice.
+    pub reason: Option<String>,
+}
+
+impl Computed {
+    /// What computes on this engine now.
+    pub fn on<B: Backend>(backend: &B) -> Self {
+        Self { backend: backend.name(), reason: backend.reason() }
+    }
+}
 
 /// The tokenizer of a model folder.
 ///

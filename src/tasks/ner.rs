@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::pass::Pass;
 use super::settings::{Settings, Task};
-use super::{check_task, read_fitting_tokenizer};
+use super::{Computed, check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, TokenClassification};
@@ -84,8 +84,8 @@ pub struct Tagging {
     pub entities: Vec<Span>,
     /// How much of the note was read.
     pub coverage: Coverage,
-    /// The engine that computed.
-    pub backend: &'static str,
+    /// What computed.
+    pub engine: Computed,
     /// The model that was asked.
     pub model: ModelInfo,
     /// How the entities were read off the scores.
@@ -186,14 +186,24 @@ impl<B: Backend> Tagger<B> {
         &self.info
     }
 
-    /// The engine's name.
-    pub fn engine(&self) -> &'static str {
-        self.backend.name()
+    /// What computes.
+    pub fn engine(&self) -> Computed {
+        Computed::on(&self.backend)
     }
 
     /// The engine, of which some can be asked to change.
     pub fn backend(&self) -> &B {
         &self.backend
+    }
+
+    /// How notes are cut.
+    pub fn window(&self) -> manifest::Window {
+        manifest::Window { max_length: self.max_length, stride: self.stride }
+    }
+
+    /// So many full windows of any words, to try an engine with.
+    pub fn trial(&self, windows: usize) -> Pass {
+        Pass::trial(&self.tokenizer, self.max_length, windows, windows * self.max_length)
     }
 
     /// See [`Backend::busy_rows`].
@@ -287,8 +297,8 @@ impl<B: Backend> Tagger<B> {
             max_length: self.max_length,
             stride: self.stride,
         };
-        let (backend, model) = (self.engine(), self.info.clone());
-        Ok(Tagging { entities, coverage, backend, model, options: job.options })
+        let (engine, model) = (self.engine(), self.info.clone());
+        Ok(Tagging { entities, coverage, engine, model, options: job.options })
     }
 
     /// Tags a whole note.

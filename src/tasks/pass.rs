@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::models::Batch;
+use crate::text::Tokenizer;
 use crate::text::frames::Frame;
 
 /// Sequences that a model reads at once. It holds ids and no text, and needs its questions no more.
@@ -26,6 +27,14 @@ impl Pass {
     /// One step of a question: `kept` of `logits` rows that the model makes of its sequences.
     pub(super) fn new(step: usize, frames: Vec<Frame>, logits: usize, kept: Range<usize>) -> Self {
         Self { frames, parts: vec![Part { step, rows: kept }], logits }
+    }
+
+    /// So many sequences of `length` rows: special tokens around every vocabulary's words in turn. The model makes `logits`
+    /// rows of them.
+    pub(super) fn trial(tokenizer: &Tokenizer, length: usize, sequences: usize, logits: usize) -> Self {
+        let mut words = (0..tokenizer.vocab_size() as u32).cycle();
+        let frame = |_| Frame::single(tokenizer, &words.by_ref().take(length - 2).collect::<Vec<_>>());
+        Self::new(0, (0..sequences).map(frame).collect(), logits, 0..logits)
     }
 
     /// Rows that the model reads, special tokens included.

@@ -10,6 +10,7 @@ mod pairs;
 use std::fmt;
 
 use self::pairs::{Note, Pair};
+use super::Computed;
 use super::ner::Tagging;
 use super::nli::one_label;
 use super::sequences::{self, Judged, ModelInfo, SequenceClassifier, input};
@@ -70,8 +71,8 @@ pub struct Extraction {
     pub coverage: Coverage,
     /// How the two entities of a pair were marked.
     pub markers: Markers,
-    /// The engine that computed.
-    pub backend: &'static str,
+    /// What computed.
+    pub engine: Computed,
     /// The model that was asked.
     pub model: ModelInfo,
 }
@@ -256,7 +257,7 @@ impl<B: Backend> Extractor<B> {
             entities: job.entities,
             coverage: job.coverage,
             markers: self.relations.markers,
-            backend: self.sequences.engine(),
+            engine: self.sequences.engine(),
             model: info.clone(),
         })
     }

@@ -9,7 +9,7 @@ mod job;
 pub use self::job::{Job, Judged};
 use super::pass::Pass;
 use super::settings::{Pooling, Settings, Task};
-use super::{check_task, read_fitting_tokenizer};
+use super::{Computed, check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, SequenceClassification};
@@ -60,8 +60,8 @@ pub struct Answer {
     pub threshold: Option<f32>,
     /// How much was read.
     pub coverage: Coverage,
-    /// The engine that computed.
-    pub backend: &'static str,
+    /// What computed.
+    pub engine: Computed,
     /// The model that was asked.
     pub model: ModelInfo,
 }
@@ -138,14 +138,19 @@ impl<B: Backend> SequenceClassifier<B> {
         &self.info
     }
 
-    /// The engine's name.
-    pub fn engine(&self) -> &'static str {
-        self.backend.name()
+    /// What computes.
+    pub fn engine(&self) -> Computed {
+        Computed::on(&self.backend)
     }
 
     /// The engine, of which some can be asked to change.
     pub fn backend(&self) -> &B {
         &self.backend
+    }
+
+    /// So many full sequences of any words, to try an engine with.
+    pub fn trial(&self, sequences: usize) -> Pass {
+        Pass::trial(&self.tokenizer, self.window.max_length, sequences, sequences)
     }
 
     /// See [`Backend::busy_rows`].
@@ -223,7 +228,7 @@ impl<B: Backend> SequenceClassifier<B> {
             pooling,
             threshold: self.info.multi_label.then_some(threshold),
             coverage: Coverage { tokens: job.tokens(), windows: job.frames().len(), max_length, stride },
-            backend: self.backend.name(),
+            engine: self.engine(),
             model: self.info.clone(),
         })
     }

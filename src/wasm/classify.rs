@@ -4,18 +4,19 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Judging, Question};
-use super::{Files, about, choice, json, kernels};
-use crate::backend::simd::SimdBackend;
+use super::engine::{Engine, Gpu, engine};
+use super::job::{Job, Question};
+use super::judge::{Chosen, Judge};
+use super::{Files, about, choice, json};
 use crate::error::Result;
 use crate::export::{Model, classification};
 use crate::tasks::classify::{self, ClassifyOptions};
 use crate::tasks::pass::Pass;
 use crate::tasks::sequences;
 
-/// A classifier of texts on the `simd` engine.
+/// A classifier of texts.
 #[wasm_bindgen]
-pub struct Classifier(Rc<classify::Classifier<SimdBackend>>);
+pub struct Classifier(Rc<classify::Classifier<Engine>>);
 
 #[wasm_bindgen]
 impl Classifier {
@@ -23,8 +24,14 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`classify::Classifier::load`].
-    pub fn load(files: Files) -> Result<Classifier, JsValue> {
-        Ok(Self(Rc::new(classify::Classifier::load(kernels::engine(), &files.folder()?)?)))
+    pub fn load(files: Files, gpu: Option<Gpu>, reason: Option<String>) -> Result<Classifier, JsValue> {
+        Ok(Self(Rc::new(classify::Classifier::load(engine(gpu, reason), &files.folder()?)?)))
+    }
+
+    /// What it computes on.
+    #[wasm_bindgen(getter)]
+    pub fn chosen(&self) -> Chosen {
+        Chosen::new(Rc::clone(&self.0) as Rc<dyn Judge>)
     }
 
     /// Engine and model as JSON.
@@ -33,7 +40,7 @@ impl Classifier {
     /// When they cannot be written as JSON.
     pub fn about(&self) -> Result<String, JsValue> {
         let sequences = self.0.sequences();
-        Ok(about(sequences.engine(), Model::new(sequences.model()))?)
+        Ok(about(&sequences.engine(), Model::new(sequences.model()))?)
     }
 
     /// Cuts a text into windows. `pooling` is `mean` or `max`; without it, as the model was taught. `threshold` is the
@@ -52,7 +59,7 @@ impl Classifier {
 }
 
 struct Text {
-    classifier: Rc<classify::Classifier<SimdBackend>>,
+    classifier: Rc<classify::Classifier<Engine>>,
     text: String,
     job: sequences::Job,
     options: ClassifyOptions,
@@ -67,12 +74,8 @@ impl Question for Text {
         self.classifier.sequences().pass(&self.job, step)
     }
 
-    fn judge(&self, pass: Pass) -> Judging {
-        let classifier = Rc::clone(&self.classifier);
-        Box::pin(async move {
-            let judged = classifier.sequences().judge(&pass).await?;
-            Ok(judged.into_iter().map(sequences::Judged::into_logits).collect())
-        })
+    fn judge(&self) -> Rc<dyn Judge> {
+        Rc::clone(&self.classifier) as Rc<dyn Judge>
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

@@ -1,16 +1,15 @@
 //! A question on its way through a model, whatever the task.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use wasm_bindgen::prelude::*;
 
+use super::judge::Judge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tasks::pass::Pass;
-
-/// The logits of the steps of a pass, once the engine has them.
-pub(super) type Judging = Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>>>>>;
 
 /// What a task does with one question.
 pub(super) trait Question {
@@ -18,8 +17,8 @@ pub(super) trait Question {
     fn passes(&self) -> usize;
     /// What the model reads in one step.
     fn pass(&self, step: usize) -> Result<Pass>;
-    /// The logits of each step of a pass; of any steps, in any order, in any instance that holds the same model.
-    fn judge(&self, pass: Pass) -> Judging;
+    /// Who reads it.
+    fn judge(&self) -> Rc<dyn Judge>;
     /// Takes the logits of the next pass over.
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()>;
     /// The document of the answer as JSON.
@@ -33,6 +32,11 @@ pub struct Job(Box<dyn Question>);
 impl Job {
     pub(super) fn new(question: impl Question + 'static) -> Self {
         Self(Box::new(question))
+    }
+
+    #[cfg(feature = "webgpu")]
+    pub(super) fn question(&self) -> &dyn Question {
+        &*self.0
     }
 }
 
@@ -50,8 +54,8 @@ impl Job {
     /// # Errors
     /// When there is no such pass; a failure of the engine.
     pub fn judge(&self, pass: usize) -> Result<Vec<f32>, JsValue> {
-        let logits = ready(self.0.judge(self.0.pass(pass)?))?;
-        Ok(logits.concat())
+        let pass = self.0.pass(pass)?;
+        Ok(ready(self.0.judge().judge(&pass))?.concat())
     }
 
     /// Takes over what an instance with the same model and the same question said of the next pass.

@@ -6,7 +6,11 @@
 //! `Error` with a `code`; a panic aborts the instance and is the worker's business.
 
 mod classify;
+#[cfg_attr(feature = "webgpu", path = "engine/gpu.rs")]
+#[cfg_attr(not(feature = "webgpu"), path = "engine/cpu.rs")]
+mod engine;
 mod job;
+mod judge;
 mod kernels;
 mod ner;
 mod nli;
@@ -19,6 +23,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{About, Engine};
+use crate::tasks::Computed;
 use crate::weights::folder::Folder;
 
 #[wasm_bindgen]
@@ -66,7 +71,7 @@ impl Files {
 }
 
 /// Who answers, as JSON.
-fn about<M: Serialize>(engine: &'static str, model: M) -> Result<String> {
+fn about<M: Serialize>(engine: &Computed, model: M) -> Result<String> {
     json(&About { engine: Engine::new(engine), model })
 }
 

@@ -4,18 +4,19 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Judging, Question};
-use super::{Files, about, choice, json, kernels};
-use crate::backend::simd::SimdBackend;
+use super::engine::{Engine, Gpu, engine};
+use super::job::{Job, Question};
+use super::judge::{Chosen, Judge};
+use super::{Files, about, choice, json};
 use crate::error::Result;
 use crate::export;
 use crate::tasks::ner;
 use crate::tasks::pass::Pass;
 use crate::text::offsets::OffsetUnit;
 
-/// A tagger on the `simd` engine.
+/// A tagger.
 #[wasm_bindgen]
-pub struct Tagger(Rc<ner::Tagger<SimdBackend>>);
+pub struct Tagger(Rc<ner::Tagger<Engine>>);
 
 #[wasm_bindgen]
 impl Tagger {
@@ -23,8 +24,14 @@ impl Tagger {
     ///
     /// # Errors
     /// As [`ner::Tagger::load`].
-    pub fn load(files: Files) -> Result<Tagger, JsValue> {
-        Ok(Self(Rc::new(ner::Tagger::load(kernels::engine(), &files.folder()?)?)))
+    pub fn load(files: Files, gpu: Option<Gpu>, reason: Option<String>) -> Result<Tagger, JsValue> {
+        Ok(Self(Rc::new(ner::Tagger::load(engine(gpu, reason), &files.folder()?)?)))
+    }
+
+    /// What it computes on.
+    #[wasm_bindgen(getter)]
+    pub fn chosen(&self) -> Chosen {
+        Chosen::new(Rc::clone(&self.0) as Rc<dyn Judge>)
     }
 
     /// Engine and model as JSON.
@@ -32,7 +39,7 @@ impl Tagger {
     /// # Errors
     /// When they cannot be written as JSON.
     pub fn about(&self) -> Result<String, JsValue> {
-        Ok(about(self.0.engine(), export::json::Model::new(self.0.model()))?)
+        Ok(about(&self.0.engine(), export::json::Model::new(self.0.model()))?)
     }
 
     /// Cuts a note into windows. `aggregation` is `none`, `simple`, `first`, `average` or `max`; without it, the default.
@@ -50,7 +57,7 @@ impl Tagger {
 }
 
 struct Note {
-    tagger: Rc<ner::Tagger<SimdBackend>>,
+    tagger: Rc<ner::Tagger<Engine>>,
     note: String,
     job: ner::Job,
 }
@@ -64,12 +71,8 @@ impl Question for Note {
         self.tagger.pass(&self.job, step)
     }
 
-    fn judge(&self, pass: Pass) -> Judging {
-        let tagger = Rc::clone(&self.tagger);
-        Box::pin(async move {
-            let judged = tagger.judge(&pass).await?;
-            Ok(judged.into_iter().map(ner::Judged::into_logits).collect())
-        })
+    fn judge(&self) -> Rc<dyn Judge> {
+        Rc::clone(&self.tagger) as Rc<dyn Judge>
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

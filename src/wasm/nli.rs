@@ -4,17 +4,18 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Judging, Question};
-use super::{Files, about, json, kernels};
-use crate::backend::simd::SimdBackend;
+use super::engine::{Engine, Gpu, engine};
+use super::job::{Job, Question};
+use super::judge::{Chosen, Judge};
+use super::{Files, about, json};
 use crate::error::Result;
 use crate::export::{self, Model};
 use crate::tasks::pass::Pass;
 use crate::tasks::{nli, sequences};
 
-/// A model of inference on the `simd` engine.
+/// A model of inference.
 #[wasm_bindgen]
-pub struct Nli(Rc<nli::Nli<SimdBackend>>);
+pub struct Nli(Rc<nli::Nli<Engine>>);
 
 #[wasm_bindgen]
 impl Nli {
@@ -22,8 +23,14 @@ impl Nli {
     ///
     /// # Errors
     /// As [`nli::Nli::load`].
-    pub fn load(files: Files) -> Result<Nli, JsValue> {
-        Ok(Self(Rc::new(nli::Nli::load(kernels::engine(), &files.folder()?)?)))
+    pub fn load(files: Files, gpu: Option<Gpu>, reason: Option<String>) -> Result<Nli, JsValue> {
+        Ok(Self(Rc::new(nli::Nli::load(engine(gpu, reason), &files.folder()?)?)))
+    }
+
+    /// What it computes on.
+    #[wasm_bindgen(getter)]
+    pub fn chosen(&self) -> Chosen {
+        Chosen::new(Rc::clone(&self.0) as Rc<dyn Judge>)
     }
 
     /// Engine and model as JSON.
@@ -32,7 +39,7 @@ impl Nli {
     /// When they cannot be written as JSON.
     pub fn about(&self) -> Result<String, JsValue> {
         let sequences = self.0.sequences();
-        Ok(about(sequences.engine(), Model::new(sequences.model()))?)
+        Ok(about(&sequences.engine(), Model::new(sequences.model()))?)
     }
 
     /// Cuts a premise into windows beside its hypothesis.
@@ -46,7 +53,7 @@ impl Nli {
 }
 
 struct Pair {
-    nli: Rc<nli::Nli<SimdBackend>>,
+    nli: Rc<nli::Nli<Engine>>,
     premise: String,
     hypothesis: String,
     job: sequences::Job,
@@ -61,12 +68,8 @@ impl Question for Pair {
         self.nli.sequences().pass(&self.job, step)
     }
 
-    fn judge(&self, pass: Pass) -> Judging {
-        let nli = Rc::clone(&self.nli);
-        Box::pin(async move {
-            let judged = nli.sequences().judge(&pass).await?;
-            Ok(judged.into_iter().map(sequences::Judged::into_logits).collect())
-        })
+    fn judge(&self) -> Rc<dyn Judge> {
+        Rc::clone(&self.nli) as Rc<dyn Judge>
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

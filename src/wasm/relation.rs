@@ -4,20 +4,20 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
-use super::job::{Job, Judging, Question};
-use super::{Files, about, choice, json, kernels};
-use crate::backend::simd::SimdBackend;
+use super::engine::{Engine, Gpu, engine};
+use super::job::{Job, Question};
+use super::judge::{Chosen, Judge};
+use super::{Files, about, choice, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Model, relations};
 use crate::tasks::pass::Pass;
 use crate::tasks::relation::given::{Given, in_bytes};
 use crate::tasks::relation::{self, RelationOptions};
-use crate::tasks::sequences;
 use crate::text::offsets::OffsetUnit;
 
-/// A relation model on the `simd` engine.
+/// A relation model.
 #[wasm_bindgen]
-pub struct Extractor(Rc<relation::Extractor<SimdBackend>>);
+pub struct Extractor(Rc<relation::Extractor<Engine>>);
 
 #[wasm_bindgen]
 impl Extractor {
@@ -26,9 +26,20 @@ impl Extractor {
     ///
     /// # Errors
     /// As [`relation::Extractor::load`]; markers of another name.
-    pub fn load(files: Files, markers: Option<String>) -> Result<Extractor, JsValue> {
+    pub fn load(
+        files: Files,
+        gpu: Option<Gpu>,
+        reason: Option<String>,
+        markers: Option<String>,
+    ) -> Result<Extractor, JsValue> {
         let markers = choice("markers", markers)?;
-        Ok(Self(Rc::new(relation::Extractor::load(kernels::engine(), &files.folder()?, markers)?)))
+        Ok(Self(Rc::new(relation::Extractor::load(engine(gpu, reason), &files.folder()?, markers)?)))
+    }
+
+    /// What it computes on.
+    #[wasm_bindgen(getter)]
+    pub fn chosen(&self) -> Chosen {
+        Chosen::new(Rc::clone(&self.0) as Rc<dyn Judge>)
     }
 
     /// Engine and model as JSON.
@@ -37,7 +48,7 @@ impl Extractor {
     /// When they cannot be written as JSON.
     pub fn about(&self) -> Result<String, JsValue> {
         let sequences = self.0.sequences();
-        Ok(about(sequences.engine(), Model::new(sequences.model()))?)
+        Ok(about(&sequences.engine(), Model::new(sequences.model()))?)
     }
 
     /// Marks the pairs of `entities`, which are JSON: objects of `start`, `end` (UTF-16 units) and `label`.
@@ -62,7 +73,7 @@ impl Extractor {
 }
 
 struct Pairs {
-    extractor: Rc<relation::Extractor<SimdBackend>>,
+    extractor: Rc<relation::Extractor<Engine>>,
     note: String,
     job: relation::Job,
 }
@@ -76,12 +87,8 @@ impl Question for Pairs {
         self.extractor.sequences().pass(self.job.sequences(), step)
     }
 
-    fn judge(&self, pass: Pass) -> Judging {
-        let extractor = Rc::clone(&self.extractor);
-        Box::pin(async move {
-            let judged = extractor.sequences().judge(&pass).await?;
-            Ok(judged.into_iter().map(sequences::Judged::into_logits).collect())
-        })
+    fn judge(&self) -> Rc<dyn Judge> {
+        Rc::clone(&self.extractor) as Rc<dyn Judge>
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

@@ -14,13 +14,13 @@ export const MODEL = 'clinlite-ner-en';
 /** The default model; CLINLITE_MODEL names another folder. */
 export const MODEL_FOLDER = process.env.CLINLITE_MODEL ?? join(ROOT, 'models', MODEL);
 
-const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const QUIET = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 /** Milliseconds that a busy machine may take for what takes a second. */
 const PATIENCE = 120_000;
 
 /** Starts a server, of another built package if `pkg` names one, and a browser; `close()` ends both. Requests that reach the server are counted in `served`. */
-export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'] } = {}) {
+export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'], flags = ['--disable-gpu'] } = {}) {
   const served = [];
   const models = mkdtempSync(join(tmpdir(), 'clinlite-models-'));
   cpSync(MODEL_FOLDER, join(models, MODEL), { recursive: true });
@@ -31,7 +31,7 @@ export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'] } = {
   const server = makeServer({ roots: { ...ROOTS, '/pkg/': pkg, '/models/': models, '/tests/': join(ROOT, 'tests/browser/pages') }, intercept: watch });
   await new Promise((resolve) => server.listen(0, 'localhost', resolve));
   const profile = mkdtempSync(join(tmpdir(), 'clinlite-chrome-'));
-  const browser = await puppeteer.launch({ executablePath: findChrome(), headless: true, args: QUIET, userDataDir: profile, protocolTimeout: 2 * PATIENCE });
+  const browser = await puppeteer.launch({ executablePath: findChrome(), headless: true, args: [...QUIET, ...flags], userDataDir: profile, protocolTimeout: 2 * PATIENCE });
   const address = `http://localhost:${server.address().port}`;
   const close = async () => {
     await browser.close();
@@ -76,7 +76,7 @@ export async function until(holds, what) {
   }
 }
 
-/** Loads the model in a page and keeps the tagger as `window.tagger`. */
+/** Loads the model in a page, on the CPU unless the options say otherwise, and keeps the tagger as `window.tagger`. */
 export async function loadTagger(page, options) {
   return page.evaluate(async (options) => {
     const { load } = await import('/pkg/index.js');
@@ -84,7 +84,7 @@ export async function loadTagger(page, options) {
     globalThis.tagger = await load(options);
     const { engine, kernels, model, bytes } = globalThis.tagger;
     return { engine, kernels, model, bytes };
-  }, { model: `/models/${MODEL}/`, ...options });
+  }, { model: `/models/${MODEL}/`, backend: 'simd', ...options });
 }
 
 /** `{ code, name, message }` of what `load()` throws, or `{ loaded: true }`. */

@@ -10,7 +10,7 @@ import { BUDGET, download, sizes } from '../../pkg/build/sizes.mjs';
 import { CSP, makeServer } from '../../www/serve.mjs';
 import { ROOT } from './harness.mjs';
 
-const SCRIPTS = ['connection.js', 'engine.js', 'error.js', 'files.js', 'index.js', 'pool.js', 'question.js', 'worker.js'];
+const SCRIPTS = ['connection.js', 'engine.js', 'error.js', 'files.js', 'gpu.js', 'index.js', 'pool.js', 'question.js', 'worker.js'];
 const read = (path) => readFileSync(join(ROOT, path), 'utf8');
 const lines = (path) => read(path).split('\n').filter((line) => !/^\s*(\/\/|\/?\*|$)/.test(line)).length;
 

@@ -52,11 +52,11 @@ function serve(name, folder, edit = () => {}) {
   writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ schema: 'clinlite/model/1', name, task: 'test', architecture: 'test', files }));
 }
 
-/** In the page: loads a model as `window.loaded`; what it says about itself. */
+/** In the page: loads a model as `window.loaded`, on the CPU unless the options say otherwise; what it says about itself. */
 async function load(options) {
   const { load } = await import('/pkg/index.js');
   globalThis.loaded?.dispose();
-  globalThis.loaded = await load(options);
+  globalThis.loaded = await load({ backend: 'simd', ...options });
   const { engine, model, tagger, bytes } = globalThis.loaded;
   const methods = ['tag', 'relate', 'infer', 'classify'].filter((method) => method in globalThis.loaded);
   return { engine, model, tagger, bytes, methods };

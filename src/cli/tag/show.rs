@@ -35,7 +35,7 @@ pub(super) fn write(
         if coverage.windows == 1 { "window" } else { "windows" },
         tagging.model.id,
         version.trim_end(),
-        tagging.backend,
+        tagging.engine.backend,
     )
 }
 

@@ -49,7 +49,7 @@ test('one answer of both builds, all their kernels and the command line, to the 
   await page.goto(`http://localhost:${server.address().port}/tests/blank.html`);
   const ask = async (options, note) => {
     const { load } = await import('/pkg/index.js');
-    const tagger = await load(options);
+    const tagger = await load({ backend: 'simd', ...options });
     const document = await tagger.tag(note);
     tagger.dispose();
     return document;

@@ -1,0 +1,174 @@
+// The graphics processor in Chromium's own emulation: the same answers, and nothing lost when it goes away.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { assertQuiet, loadFailure } from './harness.mjs';
+import { cases, openTiny } from './tiny.mjs';
+
+const GPU = ['--enable-unsafe-webgpu'];
+/** Largest difference of two scores of the engines: the documents round to four places. */
+const SAME = 2e-4;
+const NOTE = 'No fever, no rash. Started aspirin for chest pain; CT of the chest showed pneumonia. '.repeat(12);
+
+let tiny;
+
+before(async () => {
+  tiny = await openTiny({ flags: GPU });
+});
+after(() => tiny.host.close());
+
+const model = (name, task) => ({ model: `/models/${name}/`, task, backend: 'webgpu', allowSoftware: true });
+
+/** The same answer, but for the engine and rounding. */
+function assertSame(found, expected, what) {
+  const { engine: _, ...rest } = expected;
+  const { engine, ...own } = found;
+  assert.equal(engine.backend, 'webgpu', what);
+  close(own, rest, what);
+}
+
+function close(found, expected, what) {
+  if (typeof expected === 'number') return assert.ok(Math.abs(found - expected) <= SAME, `${what}: ${found}, expected ${expected}`);
+  if (typeof expected !== 'object' || expected === null) return assert.equal(found, expected, what);
+  assert.deepEqual(Object.keys(found), Object.keys(expected), what);
+  for (const [key, value] of Object.entries(expected)) close(found[key], value, `${what}.${key}`);
+}
+
+/** In the page: loads a model whose first worker has a fault, reads a note, then another; what was seen. */
+async function misbehave({ fault, after = 0, later = '/pkg/worker.js', note, options }) {
+  const { load } = await import('/pkg/index.js');
+  const engines = [];
+  const addresses = [`/tests/gpu.js?fault=${fault}&after=${after}`];
+  const workerFactory = () => new Worker(addresses.pop() ?? later, { type: 'module' });
+  const tagger = await load({ model: '/models/bert-bio/', backend: 'auto', allowSoftware: true, ...options, workerFactory, onEngine: ({ backend }) => engines.push(backend) });
+  const loaded = tagger.engine;
+  const first = await tagger.tag(note);
+  for (let end = Date.now() + 60_000; engines.length === 1 && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 20));
+  const second = await tagger.tag(note);
+  const { engine } = tagger;
+  tagger.dispose();
+  return { loaded, first, second, engines, engine };
+}
+
+/** In the page: the code of what loading a model throws whose graphics processor is asked for and has a fault. */
+async function refusal(fault) {
+  const { load } = await import('/pkg/index.js');
+  const workerFactory = () => new Worker(`/tests/gpu.js?fault=${fault}`, { type: 'module' });
+  const failed = await load({ model: '/models/bert-bio/', backend: 'webgpu', allowSoftware: true, workerFactory }).catch((error) => error);
+  return failed.code;
+}
+
+describe('the same answers as the CPU', () => {
+  for (const [name, task, method] of [['bert-bio', 'ner', 'tag'], ['classify', 'classify', 'classify'], ['multi-label', 'classify', 'classify'], ['nli', 'nli', 'infer']]) {
+    test(`${name}, every question of the fixture at once`, async () => {
+      const asked = cases(name).map(({ text, premise, hypothesis }) => (premise === undefined ? [text] : [premise, hypothesis]));
+      await tiny.load({ ...model(name, task), backend: 'simd' });
+      const expected = await tiny.ask(method, asked);
+      const { engine } = await tiny.load(model(name, task));
+      assert.deepEqual([engine.backend, engine.reason], ['webgpu', 'asked for']);
+      const found = await tiny.page.evaluate((method, asked) => Promise.all(asked.map((call) => globalThis.loaded[method](...call))), method, asked);
+      found.forEach((document, i) => assertSame(document, expected[i], `question ${i}`));
+    });
+  }
+
+  test('relations, with a tagger on a device of its own', async () => {
+    const options = { ...model('relation', 'relation'), tagger: '/models/bert-bio/' };
+    const asked = cases('relation').map(({ text, entities }) => [text, entities]);
+    await tiny.load({ ...options, backend: 'simd' });
+    const expected = await tiny.ask('relate', asked);
+    await tiny.load(options);
+    (await tiny.ask('relate', asked)).forEach((document, i) => assertSame(document, expected[i], `question ${i}`));
+    const [found] = await tiny.ask('relate', [[asked[0][0]]]);
+    assert.equal(found.engine.backend, 'webgpu');
+  });
+
+  test('an int8 model', async () => {
+    tiny.pack('bert-int8', 'bert-bio');
+    await tiny.load({ ...model('bert-int8'), backend: 'simd' });
+    const [expected] = await tiny.ask('tag', [[NOTE]]);
+    await tiny.load(model('bert-int8'));
+    assertSame((await tiny.ask('tag', [[NOTE]]))[0], expected, 'int8');
+  });
+});
+
+describe('the choice', () => {
+  test('is the result of a trial', async () => {
+    const { engine } = await tiny.load({ ...model('bert-bio'), backend: 'auto' });
+    assert.match(engine.reason, /^faster than (simd|webgpu) in a trial$/);
+    const [{ engine: said }] = await tiny.ask('tag', [[NOTE]]);
+    assert.deepEqual(said, engine);
+  });
+
+  test('an emulation counts as none unless it is asked for', async () => {
+    const { engine } = await tiny.load({ model: '/models/bert-bio/', backend: 'auto' });
+    assert.equal(engine.backend, 'simd');
+    assert.match(engine.reason, /software/);
+    const { code } = await loadFailure(tiny.page, { model: '/models/bert-bio/', backend: 'webgpu' });
+    assert.equal(code, 'E_SOFTWARE_ADAPTER');
+  });
+
+  test('another engine is E_INPUT', async () => {
+    assert.equal((await loadFailure(tiny.page, { model: '/models/bert-bio/', backend: 'cuda' })).code, 'E_INPUT');
+  });
+
+  test('without an adapter, and without a secure context, the CPU computes and says why', async () => {
+    const plain = await openTiny({ flags: ['--host-resolver-rules=MAP insecure.test 127.0.0.1'] });
+    try {
+      const { engine } = await plain.load({ model: '/models/bert-bio/', backend: 'auto' });
+      assert.equal(engine.backend, 'simd');
+      assert.match(engine.reason, /adapter/);
+      assert.equal((await loadFailure(plain.page, { model: '/models/bert-bio/', backend: 'webgpu' })).code, 'E_NO_ADAPTER');
+      await plain.page.goto(`${plain.host.address.replace('localhost', 'insecure.test')}/tests/blank.html`);
+      const insecure = await plain.load({ model: '/models/bert-bio/', backend: 'auto' });
+      assert.match(insecure.engine.reason, /secure context/);
+    } finally {
+      await plain.host.close();
+    }
+  });
+});
+
+describe('a graphics processor that fails', () => {
+  let expected;
+
+  before(async () => {
+    await tiny.load({ model: '/models/bert-bio/' });
+    [expected] = await tiny.ask('tag', [[NOTE]]);
+  });
+
+  const entities = ({ entities }) => entities.map(({ start, end, label }) => ({ start, end, label }));
+
+  for (const fault of ['shader', 'limits']) {
+    test(`${fault}: the CPU from the start`, async () => {
+      const { loaded, first } = await tiny.page.evaluate(misbehave, { fault, note: NOTE });
+      assert.equal(loaded.backend, 'simd');
+      assert.ok(loaded.reason.length > 10, loaded.reason);
+      assert.deepEqual(first.entities, expected.entities);
+      assert.match(await tiny.page.evaluate(refusal, fault), /^E_(SHADER|GPU_LIMITS)$/);
+    });
+  }
+
+  // The first submissions warm up; a note of 12 sentences takes some more.
+  for (const after of [1, 2, 3]) {
+    test(`lost after ${after} submissions: the note is finished on the CPU, the page is told, and the device comes back`, async () => {
+      const seen = await tiny.page.evaluate(misbehave, { fault: 'lost', after, note: NOTE, options: { backend: 'webgpu' } }).catch((error) => error);
+      if (after === 1) return assert.match(String(seen), /lost/); // while it was opened
+      assert.deepEqual(entities(seen.first), entities(expected));
+      assert.equal(seen.first.engine.backend, 'simd');
+      assert.match(seen.first.engine.reason, /^webgpu: .*lost/);
+      assert.deepEqual(seen.engines, ['simd', 'webgpu']);
+      assert.equal(seen.engine.backend, 'webgpu');
+      assert.equal(seen.second.engine.backend, 'webgpu');
+      assert.deepEqual(entities(seen.second), entities(expected));
+    });
+  }
+
+  test('out of memory, while the model is laid on it or later: the CPU goes on', async () => {
+    for (const most of [1000, 100_000]) {
+      const { first, second } = await tiny.page.evaluate(misbehave, { fault: 'memory', after: most, note: NOTE, options: { backend: 'webgpu' } }).catch((error) => ({ first: { failed: error.message } }));
+      if (first.failed) assert.match(first.failed, /GPU/);
+      else for (const document of [first, second]) assert.deepEqual(entities(document), entities(expected), `${most} bytes`);
+    }
+  });
+});
+
+test('and nothing was said on the console', () => assertQuiet(tiny.seen));
