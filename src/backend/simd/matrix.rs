@@ -5,6 +5,7 @@
 
 use super::lanes::{Form, WIDTH};
 use super::quantize::padded_columns;
+use crate::backend::table::check;
 use crate::backend::{Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -67,20 +68,6 @@ impl Matrix {
     }
 }
 
-/// Rows to look up, `[rows, columns]`, as they lie in the file.
-pub struct Table {
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-    pub(crate) values: Values,
-}
-
-impl Table {
-    pub(crate) fn new(stored: Stored) -> Result<Self> {
-        check(&stored)?;
-        Ok(Self { rows: stored.rows, columns: stored.columns, values: stored.values })
-    }
-}
-
 /// A vector, filled up with zeros to a multiple of eight.
 pub struct Vector {
     pub(crate) len: usize,
@@ -101,19 +88,6 @@ impl Vector {
 
 fn refuse(part: &Stored, message: String) -> Error {
     Error::new(ErrorKind::Weights, format!("weight {:?}: {message}", part.name))
-}
-
-fn check(part: &Stored) -> Result<()> {
-    let expected = part.rows.saturating_mul(part.columns);
-    let (found, scales) = match &part.values {
-        Values::F32(data) => (data.len(), part.rows),
-        Values::Int8 { data, scales } => (data.len(), scales.len()),
-    };
-    if expected == 0 || found != expected || scales != part.rows {
-        let shape = format!("[{}, {}]", part.rows, part.columns);
-        return Err(refuse(part, format!("expected {shape}, found {found} values and {scales} scales")));
-    }
-    Ok(())
 }
 
 /// The length of the `f32` panels of an `[n, k]` matrix.
