@@ -6,7 +6,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 NATIVE_FEATURES := "--no-default-features" "--no-default-features --features candle" "--no-default-features --features train" "" "--features cuda"
-WASM := --target wasm32-unknown-unknown --no-default-features --features wasm
+# What the package holds: `FEATURES=wasm` leaves WebGPU out.
+FEATURES ?= wasm,webgpu
+WASM := --target wasm32-unknown-unknown --no-default-features --features $(FEATURES)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -44,8 +44,8 @@ export interface LoadOptions {
    */
   wasm?: WasmSource | { plain: WasmSource; relaxed?: WasmSource };
   /**
-   * Takes these kernels instead of choosing them by a short trial: `simd128` or `scalar` of the plain build, `relaxed-simd`,
-   * `relaxed-simd-dot` or `scalar` of the other one. For measurements.
+   * Takes these kernels instead of choosing them by a short trial: `simd128` of the plain build, `relaxed-simd` or
+   * `relaxed-simd-dot` of the other one. For measurements.
    */
   kernels?: string;
   /**
@@ -99,7 +99,7 @@ export interface PassProgress<Stage extends string> {
  */
 export interface Loaded {
   readonly engine: Engine;
-  /** The kernels in use: `simd128`, `relaxed-simd`, `relaxed-simd-dot` or `scalar`. They differ in speed alone. */
+  /** The kernels in use: `simd128`, `relaxed-simd` or `relaxed-simd-dot`. They differ in speed alone. */
   readonly kernels: string;
   /** Size of the model files. */
   readonly bytes: number;

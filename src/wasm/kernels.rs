@@ -1,6 +1,6 @@
 //! Which kernels an instance computes with: chosen once, before a model is loaded, because weights are packed for them.
 //!
-//! A build holds one or two kinds besides plain Rust. The first is right wherever the module compiles. The second, the
+//! A build holds one or two kinds. The first is right wherever the module compiles. The second, the
 //! four-byte dot products of relaxed-simd, is up to twice as fast where the processor has them and up to twice as slow
 //! where it has not, and an engine from before the instruction was settled computes it wrongly: it is taken only if it
 //! gives the same bits as the first and is clearly faster on a product of the usual size.
@@ -71,7 +71,7 @@ pub(super) fn engine() -> SimdBackend {
 /// The best guess, unless the build holds another kind that is right and clearly faster.
 fn fastest(engines: Vec<SimdBackend>) -> Result<&'static str> {
     let guess = SimdBackend::new().target();
-    let Ok([first, second, _plain_rust]) = <[SimdBackend; 3]>::try_from(engines) else { return Ok(guess) };
+    let Ok([first, second]) = <[SimdBackend; 2]>::try_from(engines) else { return Ok(guess) };
     let trials = [Trial::new(first)?, Trial::new(second)?];
     if trials[0].bits()? != trials[1].bits()? {
         return Ok(guess);

@@ -69,6 +69,7 @@ impl SimdBackend {
     }
 
     /// Plain Rust kernels: the judge of the others, and the way to see what a vector unit is worth.
+    #[cfg(not(feature = "wasm"))]
     pub fn scalar() -> Self {
         Self { target: Target::Scalar, ..Self::new() }
     }
@@ -315,6 +316,7 @@ fn parts(qkv: Qkv<'_, Tensor>, hidden: usize) -> [Part<'_>; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Values;
     use crate::backend::NormKind;
 
     fn stored(rows: usize, columns: usize) -> Stored {

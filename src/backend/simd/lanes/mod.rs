@@ -10,10 +10,13 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+// The package holds no judge: what a page downloads is small.
+#[cfg(not(feature = "wasm"))]
 pub(crate) mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(crate) mod simd128;
 
+#[cfg(not(feature = "wasm"))]
 use scalar::Scalar;
 
 /// The number of `f32` in a vector, and the width of a weight panel.
@@ -127,6 +130,7 @@ pub(crate) trait Kernel {
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     /// Plain Rust.
+    #[cfg(not(feature = "wasm"))]
     Scalar,
     /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
@@ -154,6 +158,7 @@ impl Target {
             Some(Self::Simd128(simd128::Simd128)),
             #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
             Some(Self::Dot(simd128::Simd128)),
+            #[cfg(not(feature = "wasm"))]
             Some(Self::Scalar),
         ];
         known.into_iter().flatten().collect()
@@ -167,6 +172,7 @@ impl Target {
     /// Runs a kernel compiled for this target.
     pub(crate) fn run(self, kernel: impl Kernel) {
         match self {
+            #[cfg(not(feature = "wasm"))]
             Self::Scalar => Scalar.call(kernel),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(lanes) => lanes.call(kernel),
@@ -182,6 +188,7 @@ impl Target {
     /// The name of the target in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            #[cfg(not(feature = "wasm"))]
             Self::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
@@ -205,7 +212,7 @@ impl Target {
                 *self.0 = (L::FORM, L::ROWS);
             }
         }
-        let mut form = (PAIRS, Scalar::ROWS);
+        let mut form = (PAIRS, 1);
         self.run(Ask(&mut form));
         form
     }
