@@ -8,9 +8,16 @@ use safetensors::{Dtype, tensor::TensorView};
 /// Inputs and outputs of every product of the default model: 6 layers, hidden size 384, 12 heads of 32.
 pub(super) const SHAPES: [[usize; 2]; 4] = [[384, 384], [384, 1152], [384, 1536], [1536, 384]];
 
-/// The config of the default model with a small vocabulary: the table is looked up, not multiplied.
-pub(super) const CONFIG: &str = r#"{"vocab_size": 1000, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
-    "intermediate_size": 1536, "max_position_embeddings": 512}"#;
+/// Layers, hidden size and intermediate size of an encoder; heads are 12.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub(super) layers: usize,
+    pub(super) hidden: usize,
+    pub(super) inner: usize,
+}
+
+/// That of the default model.
+pub(super) const DEFAULT: Size = Size { layers: 6, hidden: 384, inner: 1536 };
 
 /// Values in -1..1.
 pub(super) fn noise(len: usize, seed: u32) -> Vec<f32> {
@@ -70,22 +77,31 @@ pub(super) fn tensor<B: Backend>(backend: &B, rows: usize, columns: usize) -> cl
 
 /// The encoder of the default model with random weights, int8 or `f32`.
 pub(super) fn encoder<B: Backend>(backend: &B, int8: bool) -> clinlite::Result<Encoder<B>> {
-    let json = serde_json::from_str(CONFIG).expect("the config above");
+    sized_encoder(backend, DEFAULT, int8)
+}
+
+/// A BERT of that size with a small vocabulary: the table is looked up, not multiplied.
+pub(super) fn sized_encoder<B: Backend>(backend: &B, size: Size, int8: bool) -> clinlite::Result<Encoder<B>> {
+    let Size { layers, hidden, inner } = size;
+    let json = serde_json::json!({
+        "vocab_size": 1000, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": 12,
+        "intermediate_size": inner, "max_position_embeddings": 512
+    });
     let config = Config::new("bert", &json)?;
     let mut tensors = Vec::new();
-    matrix(&mut tensors, "bert.embeddings.word_embeddings", 1000, 384, false);
-    matrix(&mut tensors, "bert.embeddings.position_embeddings", 512, 384, false);
-    matrix(&mut tensors, "bert.embeddings.token_type_embeddings", 2, 384, false);
-    push(&mut tensors, "bert.embeddings.LayerNorm", 384, true);
-    for i in 0..6 {
+    matrix(&mut tensors, "bert.embeddings.word_embeddings", 1000, hidden, false);
+    matrix(&mut tensors, "bert.embeddings.position_embeddings", 512, hidden, false);
+    matrix(&mut tensors, "bert.embeddings.token_type_embeddings", 2, hidden, false);
+    push(&mut tensors, "bert.embeddings.LayerNorm", hidden, true);
+    for i in 0..layers {
         let at = format!("bert.encoder.layer.{i}");
         for name in ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"] {
-            dense(&mut tensors, &format!("{at}.{name}"), 384, 384, int8);
+            dense(&mut tensors, &format!("{at}.{name}"), hidden, hidden, int8);
         }
-        push(&mut tensors, &format!("{at}.attention.output.LayerNorm"), 384, true);
-        dense(&mut tensors, &format!("{at}.intermediate.dense"), 1536, 384, int8);
-        dense(&mut tensors, &format!("{at}.output.dense"), 384, 1536, int8);
-        push(&mut tensors, &format!("{at}.output.LayerNorm"), 384, true);
+        push(&mut tensors, &format!("{at}.attention.output.LayerNorm"), hidden, true);
+        dense(&mut tensors, &format!("{at}.intermediate.dense"), inner, hidden, int8);
+        dense(&mut tensors, &format!("{at}.output.dense"), hidden, inner, int8);
+        push(&mut tensors, &format!("{at}.output.LayerNorm"), hidden, true);
     }
     let views = tensors.iter().map(|t| (t.name.as_str(), TensorView::new(t.dtype, t.shape.clone(), &t.bytes)));
     let views: Vec<_> = views.map(|(name, view)| (name, view.expect("whole tensors"))).collect();

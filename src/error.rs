@@ -35,8 +35,20 @@ pub enum ErrorKind {
     Data,
     /// A file could not be read or written.
     Io,
-    /// The engine failed: out of memory, a lost device, a shape it cannot do.
+    /// The engine failed: a shape it cannot do, an error of its driver.
     Backend,
+    /// There is no GPU adapter: no driver, or a browser that shows none.
+    NoAdapter,
+    /// The only GPU adapter is a program on the CPU, which nobody asked for.
+    SoftwareAdapter,
+    /// The GPU offers less than the kernels or the batch need.
+    GpuLimits,
+    /// The GPU's compiler refused a kernel.
+    Shader,
+    /// The GPU has no memory left.
+    OutOfMemory,
+    /// The GPU device is gone: the driver was reset, or the browser took it away.
+    DeviceLost,
 }
 
 impl ErrorKind {
@@ -52,6 +64,12 @@ impl ErrorKind {
             Self::Data => "E_DATA",
             Self::Io => "E_IO",
             Self::Backend => "E_BACKEND",
+            Self::NoAdapter => "E_NO_ADAPTER",
+            Self::SoftwareAdapter => "E_SOFTWARE_ADAPTER",
+            Self::GpuLimits => "E_GPU_LIMITS",
+            Self::Shader => "E_SHADER",
+            Self::OutOfMemory => "E_OUT_OF_MEMORY",
+            Self::DeviceLost => "E_DEVICE_LOST",
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod full_size;
 mod int8;
+mod models;
 mod pytorch;
 
 use candle_core::Device;
@@ -15,34 +16,13 @@ use clinlite::backend::{Backend, Lengths, Site};
 use clinlite::models::{Batch, Config, Encoder, Head, Model};
 use clinlite::weights::folder::Folder;
 
+pub(crate) use self::models::{FIXTURES, packed};
 use self::pytorch::{Expected, expected, largest_difference};
 use crate::support::fixture;
-
-/// Every architecture with every head.
-pub(crate) const FIXTURES: [&str; 16] = [
-    "bert-bio",
-    "bert-head26",
-    "bert-token",
-    "bert-sequence",
-    "bert-mlm",
-    "bert-mlm-untied",
-    "distilbert-token",
-    "distilbert-sequence",
-    "distilbert-mlm",
-    "mobilebert-token",
-    "mobilebert-sequence",
-    "mobilebert-sequence-plain",
-    "mobilebert-mlm",
-    "minialbert-token",
-    "minialbert-sequence",
-    "minialbert-mlm",
-];
 
 /// Largest difference that hidden states, attention maps and logits may show in `f32`.
 const HIDDEN: f32 = 1e-5;
 const LOGITS: f32 = 1e-4;
-
-pub(crate) use self::int8::packed;
 
 fn logits<B: Backend>(backend: &B, folder: &Folder, batch: &Batch) -> Vec<f32> {
     let model = Model::of(backend, folder).expect("loads");

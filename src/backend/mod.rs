@@ -21,6 +21,7 @@ mod operations;
 #[cfg(feature = "candle")]
 mod shapes;
 pub mod simd;
+mod table;
 #[cfg(feature = "candle")]
 mod tape;
 #[cfg(feature = "candle")]
@@ -31,6 +32,8 @@ pub mod training;
 pub mod tuning;
 #[cfg(feature = "candle")]
 mod watched;
+#[cfg(feature = "webgpu")]
+pub mod webgpu;
 
 /// The operations of a BERT-family encoder, and the forms in which an engine likes its weights.
 ///
@@ -45,7 +48,7 @@ pub trait Backend {
     /// A bias or a scale, `[N]`.
     type Vector;
 
-    /// The engine's name as it stands in results: `candle`, `simd`.
+    /// The engine's name as it stands in results: `candle`, `simd`, `webgpu`.
     fn name(&self) -> &'static str;
 
     /// Why this engine computes, where there was a choice.

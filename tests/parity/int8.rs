@@ -1,26 +1,13 @@
 //! int8 weights: near PyTorch, and the same bits on every vector unit.
 
-use std::collections::BTreeMap;
-
 use candle_core::Device;
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
-use clinlite::models::{Config, Model};
+use clinlite::models::Config;
 use clinlite::weights::folder::Folder;
-use clinlite::weights::pack::{About, Says, pack};
 
 use super::pytorch::{expected, largest_difference};
-use super::{FIXTURES, hidden_state, logits};
-use crate::support::fixture;
-
-/// The packed folder of a fixture.
-pub(crate) fn packed(name: &str) -> BTreeMap<String, Vec<u8>> {
-    let folder = fixture(name);
-    let about = About { name: Some(name.into()), ..About::default() };
-    let packed =
-        pack(&folder, about, Says::default(), None, |backend, root| Model::load(backend, root, &folder).map(drop));
-    packed.expect("packs").files
-}
+use super::{FIXTURES, hidden_state, logits, packed};
 
 /// int8 weights and, on `simd`, int8 activations: the root of the mean squared difference of the logits stays below this
 /// part of their root mean square. Found: 0.3 to 2.5 % on candle, 0.5 to 2.9 % on `simd`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::lanes::{Form, WIDTH};
 use super::quantize::padded_columns;
+use crate::backend::table::check;
 use crate::backend::{Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -70,20 +71,6 @@ impl Matrix {
     }
 }
 
-/// Rows to look up, `[rows, columns]`, as they lie in the file.
-pub struct Table {
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-    pub(crate) values: Values,
-}
-
-impl Table {
-    pub(crate) fn new(stored: Stored) -> Result<Self> {
-        check(&stored)?;
-        Ok(Self { rows: stored.rows, columns: stored.columns, values: stored.values })
-    }
-}
-
 /// A vector, filled up with zeros to a multiple of eight. A clone shares the numbers.
 #[derive(Clone)]
 pub struct Vector {
@@ -105,19 +92,6 @@ impl Vector {
 
 fn refuse(part: &Stored, message: String) -> Error {
     Error::new(ErrorKind::Weights, format!("weight {:?}: {message}", part.name))
-}
-
-fn check(part: &Stored) -> Result<()> {
-    let expected = part.rows.saturating_mul(part.columns);
-    let (found, scales) = match &part.values {
-        Values::F32(data) => (data.len(), part.rows),
-        Values::Int8 { data, scales } => (data.len(), scales.len()),
-    };
-    if expected == 0 || found != expected || scales != part.rows {
-        let shape = format!("[{}, {}]", part.rows, part.columns);
-        return Err(refuse(part, format!("expected {shape}, found {found} values and {scales} scales")));
-    }
-    Ok(())
 }
 
 /// The length of the `f32` panels of an `[n, k]` matrix.

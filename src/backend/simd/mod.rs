@@ -32,10 +32,12 @@ use self::gemm_f32::{F32Tiles, GemmF32};
 use self::gemm_int8::{GemmInt8, Int8Tiles};
 use self::lanes::Target;
 use self::matrix::{Int8Panels, Panels};
-pub use self::matrix::{Matrix, Table, Vector};
+pub use self::matrix::{Matrix, Vector};
 use self::pool::{Buffer, Shelf};
 use self::quantize::{Quantize, strips_len};
-use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Stored, Values};
+pub use super::table::Table;
+use super::table::embedded;
+use super::{Activation, Backend, Lengths, Linear, Norm, Qkv, Stored};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The engine: a vector unit and buffers to reuse.
@@ -119,17 +121,11 @@ impl Backend for SimdBackend {
     }
 
     fn embed(&self, sources: &[(&Table, &[u32])]) -> Result<Tensor> {
-        let Some((first, ids)) = sources.first() else {
-            return refuse("embed: no table".into());
-        };
-        let mut out = self.tensor(ids.len(), first.columns);
+        let [rows, columns] = embedded(sources)?;
+        let mut out = self.tensor(rows, columns);
         out.buffer.values_mut().fill(0.0);
         for (table, ids) in sources {
-            if table.columns != out.columns || ids.len() != out.rows {
-                let (rows, columns) = (ids.len(), table.columns);
-                return refuse(format!("embed: expected [{}, {}], found [{rows}, {columns}]", out.rows, out.columns));
-            }
-            add_rows(table, ids, out.buffer.values_mut())?;
+            table.add_rows(ids, out.buffer.values_mut(), columns)?;
         }
         Ok(out)
     }
@@ -313,26 +309,6 @@ fn parts(qkv: Qkv<'_, Tensor>, hidden: usize) -> [Part<'_>; 3] {
         Qkv::Joined(x) => [0, hidden, 2 * hidden].map(|column| part(x, column)),
         Qkv::Apart { query_key, value } => [part(query_key, 0), part(query_key, hidden), part(value, 0)],
     }
-}
-
-/// Adds row `ids[i]` of the table to row `i`.
-fn add_rows(table: &Table, ids: &[u32], out: &mut [f32]) -> Result<()> {
-    let columns = table.columns;
-    for (to, &id) in out.chunks_exact_mut(columns).zip(ids) {
-        let id = id as usize;
-        if id >= table.rows {
-            return refuse(format!("embed: id {id} is outside a table of {} rows", table.rows));
-        }
-        let range = id * columns..(id + 1) * columns;
-        match &table.values {
-            Values::F32(data) => to.iter_mut().zip(&data[range]).for_each(|(to, from)| *to += from),
-            Values::Int8 { data, scales } => {
-                let scale = scales[id];
-                to.iter_mut().zip(&data[range]).for_each(|(to, &from)| *to += f32::from(from) * scale);
-            }
-        }
-    }
-    Ok(())
 }
 
 // The operations themselves are judged in tests/backends.rs, with the same checks for every backend and target.

@@ -1,0 +1,101 @@
+//! The kernels and encoders on the machine's GPU, by its own clock where it has one.
+//!
+//! `webgpu [--rows 2048] [--seconds 60] [--only attainable,products,layers,notes] [--software]`
+//!
+//! 1. What is attainable: chains of multiply-adds that touch no memory, in `f32`, `f16` and four-byte products.
+//! 2. Products of every encoder's shapes, tile by tile: TFLOP/s (int8: Tera operations/s) and the share of what is attainable.
+//! 3. Where the time of an encoder goes, kernel by kernel.
+//! 4. Notes of 5,000 words a second: windows of 128 that share 64, without tokenizing, beside the CPU engine.
+//!
+//! A time is the minimum of its rounds. What does not fit into the seconds is left out and said.
+
+#[path = "webgpu/attainable.rs"]
+mod attainable;
+#[path = "webgpu/encoders.rs"]
+mod encoders;
+#[path = "webgpu/products.rs"]
+mod products;
+#[allow(dead_code, reason = "shared with the other benches")]
+mod random;
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use clinlite::backend::webgpu::{Options, Precision, WebGpuBackend};
+
+/// What the command line says.
+struct Asked {
+    rows: usize,
+    until: Instant,
+    only: Option<String>,
+    software: bool,
+}
+
+impl Asked {
+    fn options(&self, precision: Precision) -> Options {
+        Options { allow_software: self.software, precision, ..Options::default() }
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.split(',').any(|name| name == part))
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() > self.until
+    }
+}
+
+/// What is attainable, operations a second; none where it could not be measured.
+#[derive(Clone, Copy, Default)]
+struct Attainable {
+    f32: Option<f64>,
+    int8: Option<f64>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let asked = asked()?;
+    let backend = pollster::block_on(WebGpuBackend::open(asked.options(Precision::Int8)))?;
+    let adapter = backend.adapter();
+    println!("adapter: {}, {}, {}", adapter.name, adapter.driver, adapter.api);
+    println!("shader-f16: {}, four-byte products: {}", adapter.has_f16(), adapter.has_int8());
+    drop(backend);
+    let mut attainable = Attainable::default();
+    if asked.wants("attainable") {
+        attainable = pollster::block_on(attainable::measure())?;
+    }
+    if asked.wants("products") {
+        products::measure(&asked, attainable)?;
+    }
+    if asked.wants("layers") {
+        encoders::layers(&asked, attainable)?;
+    }
+    if asked.wants("notes") {
+        encoders::notes(&asked)?;
+    }
+    Ok(())
+}
+
+fn asked() -> Result<Asked, Box<dyn Error>> {
+    let mut asked = Asked { rows: 2048, until: Instant::now(), only: None, software: false };
+    let mut seconds = 120;
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument}: expected a value"));
+        match argument.as_str() {
+            "--rows" => asked.rows = value()?.parse()?,
+            "--seconds" => seconds = value()?.parse()?,
+            "--only" => asked.only = Some(value()?),
+            "--software" => asked.software = true,
+            other => return Err(format!("{other}: expected --rows, --seconds, --only or --software").into()),
+        }
+    }
+    asked.until += Duration::from_secs(seconds);
+    Ok(asked)
+}
+
+/// `12.3 TFLOP/s, 45 %`.
+fn rate(operations: f64, seconds: f64, attainable: Option<f64>) -> String {
+    let rate = operations / seconds;
+    let share = attainable.map_or(String::new(), |attainable| format!(" {:3.0} %", 100.0 * rate / attainable));
+    format!("{:7.2}{share}", rate * 1e-12)
+}

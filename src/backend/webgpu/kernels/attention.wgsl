@@ -1,0 +1,118 @@
+// softmax(Q Kᵀ / √d) V inside each sequence and head, without a matrix of scores: a workgroup has some query rows of one head,
+// one a thread, and walks the keys of their sequence with a running maximum and sum.
+//
+// A line with {q} stands for one line for each of the QUADS quads of a head, filled up with zeros. `numbers` holds a tile for each
+// workgroup: the first row of its sequence, the length of that, and the first of its own rows.
+
+struct Params {
+    // Of a head.
+    width: u32,
+    hidden: u32,
+    // Where query, key and value begin, and how far their rows are apart.
+    query: u32,
+    key: u32,
+    value: u32,
+    query_stride: u32,
+    value_stride: u32,
+    out: u32,
+    out_stride: u32,
+    // The place of the first tile.
+    tiles: u32,
+    // log2(e) / √d, because powers are of two.
+    scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(1) var<storage, read> numbers: array<u32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+const THREADS = 64u;
+// The score of a key that does not exist.
+const NOTHING = -1e30;
+
+var<workgroup> keys: array<vec4<f32>, KEYS * QUADS>;
+var<workgroup> values: array<vec4<f32>, KEYS * QUADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let tile = params.tiles + 3u * group.x;
+    let first_row = numbers[tile];
+    let length = numbers[tile + 1u];
+    let row = first_row + numbers[tile + 2u] + thread;
+    let column = group.y * params.width;
+
+    let query = params.query + row * params.query_stride + column;
+    let query_{q} = params.scale * head_quad(query, {q}u);
+    var context_{q} = vec4<f32>();
+    var best = NOTHING;
+    var sum = 0.0;
+    for (var begin = 0u; begin < length; begin += KEYS) {
+        workgroupBarrier();
+        for (var i = thread; i < KEYS * QUADS; i += THREADS) {
+            let key = begin + i / QUADS;
+            var here = vec4<f32>();
+            var there = vec4<f32>();
+            if key < length {
+                here = head_quad(params.key + (first_row + key) * params.query_stride + column, i % QUADS);
+                there = head_quad(params.value + (first_row + key) * params.value_stride + column, i % QUADS);
+            }
+            keys[i] = here;
+            values[i] = there;
+        }
+        workgroupBarrier();
+        let left = length - begin;
+        for (var key = 0u; key < min(KEYS, left); key += 4u) {
+            let at = key * QUADS;
+            var scores = vec4<f32>();
+            scores += vec4(dot(query_{q}, keys[at + {q}u]), dot(query_{q}, keys[at + QUADS + {q}u]), dot(query_{q}, keys[at + 2u * QUADS + {q}u]), dot(query_{q}, keys[at + 3u * QUADS + {q}u]));
+            scores = select(vec4(NOTHING), scores, vec4(key) + vec4(0u, 1u, 2u, 3u) < vec4(left));
+            let higher = max(max(max(scores.x, scores.y), max(scores.z, scores.w)), best);
+            if higher > best {
+                let smaller = exp2(best - higher);
+                best = higher;
+                sum *= smaller;
+                context_{q} *= smaller;
+            }
+            let weights = exp2(scores - best);
+            sum += dot(weights, vec4(1.0));
+            context_{q} += weights.x * values[at + {q}u] + weights.y * values[at + QUADS + {q}u] + weights.z * values[at + 2u * QUADS + {q}u] + weights.w * values[at + 3u * QUADS + {q}u];
+        }
+    }
+    if numbers[tile + 2u] + thread >= length {
+        return;
+    }
+    let out = params.out + row * params.out_stride;
+    keep(out + column, {q}u, context_{q} / sum);
+    if column + params.width == params.hidden {
+        for (var i = params.hidden; i < params.out_stride; i++) {
+            arena[out + i] = 0.0;
+        }
+    }
+}
+
+// Four numbers of a row of a head, zeros beyond its width.
+fn head_quad(row: u32, quad: u32) -> vec4<f32> {
+    let column = 4u * quad;
+    var quad_of_head = vec4<f32>();
+    if column < params.width {
+        quad_of_head.x = arena[row + column];
+    }
+    if column + 1u < params.width {
+        quad_of_head.y = arena[row + column + 1u];
+    }
+    if column + 2u < params.width {
+        quad_of_head.z = arena[row + column + 2u];
+    }
+    if column + 3u < params.width {
+        quad_of_head.w = arena[row + column + 3u];
+    }
+    return quad_of_head;
+}
+
+fn keep(row: u32, quad: u32, context: vec4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        if 4u * quad + i < params.width {
+            arena[row + 4u * quad + i] = context[i];
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Bind group layouts, and the kernels compiled.
+//!
+//! Group 0 is the same for all: the arena, numbers to look up, parameters. A matrix is group 1 and a bias group 2; of a norm
+//! the weight is group 1 and the bias group 2.
+
+use super::adapter::{Adapter, Options, Precision};
+use super::gpu::vector_buffer;
+use super::kernels::{Kernel, Numbers, Tile, Weights};
+use crate::error::{Error, ErrorKind, Result};
+
+/// From one set of parameters to the next: the least alignment that every WebGPU takes.
+pub(super) const PARAMS_STRIDE: u64 = 256;
+
+/// Quads of a head for which attention is compiled.
+const HEADS: [usize; 4] = [4, 8, 16, 32];
+
+/// Up to so many rows, `linear_small` makes a product.
+const FEW_ROWS: usize = 8;
+
+/// For results that do not fill a GPU with the larger ones.
+const SMALL: Tile = Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1 };
+const LARGE: Tile = Tile { rows: 64, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 };
+
+/// Workgroups of the large tile from which on it is used.
+const ENOUGH: usize = 48;
+
+/// How buffers are bound.
+pub(super) struct Layouts {
+    common: wgpu::BindGroupLayout,
+    matrix: wgpu::BindGroupLayout,
+    vector: wgpu::BindGroupLayout,
+    /// A matrix of nothing, for the first run of the kernels.
+    pub(super) no_matrix: wgpu::BindGroup,
+}
+
+impl Layouts {
+    pub(super) fn new(device: &wgpu::Device) -> Self {
+        let common = layout(device, &[storage(false), storage(true), params()]);
+        let matrix = layout(device, &[storage(true), storage(true)]);
+        let vector = layout(device, &[storage(true)]);
+        let nothing = vector_buffer(device, 16);
+        let no_matrix = group(device, &matrix, &[nothing.as_entire_binding(), nothing.as_entire_binding()]);
+        Self { common, matrix, vector, no_matrix }
+    }
+
+    pub(super) fn common(
+        &self,
+        device: &wgpu::Device,
+        arena: &wgpu::Buffer,
+        numbers: &wgpu::Buffer,
+        params: &wgpu::Buffer,
+    ) -> wgpu::BindGroup {
+        let one = wgpu::BufferBinding { buffer: params, offset: 0, size: wgpu::BufferSize::new(PARAMS_BYTES) };
+        let entries = [arena.as_entire_binding(), numbers.as_entire_binding(), wgpu::BindingResource::Buffer(one)];
+        group(device, &self.common, &entries)
+    }
+
+    pub(super) fn matrix(
+        &self,
+        device: &wgpu::Device,
+        weights: &wgpu::Buffer,
+        scales: &wgpu::Buffer,
+    ) -> wgpu::BindGroup {
+        group(device, &self.matrix, &[weights.as_entire_binding(), scales.as_entire_binding()])
+    }
+
+    pub(super) fn vector(&self, device: &wgpu::Device, values: &wgpu::Buffer) -> wgpu::BindGroup {
+        group(device, &self.vector, &[values.as_entire_binding()])
+    }
+
+    fn pipeline(&self, device: &wgpu::Device, weights: Weights) -> wgpu::PipelineLayout {
+        let (common, vector) = (Some(&self.common), Some(&self.vector));
+        let all = match weights {
+            Weights::None => vec![common],
+            Weights::Matrix => vec![common, Some(&self.matrix), vector],
+            Weights::Vectors => vec![common, vector, vector],
+        };
+        device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &all,
+            immediate_size: 0,
+        })
+    }
+}
+
+/// The bytes of a kernel's parameters.
+const PARAMS_BYTES: u64 = 4 * super::recording::PARAMS as u64;
+
+fn storage(read_only: bool) -> wgpu::BindingType {
+    let ty = wgpu::BufferBindingType::Storage { read_only };
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None }
+}
+
+fn params() -> wgpu::BindingType {
+    let ty = wgpu::BufferBindingType::Uniform;
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset: true, min_binding_size: None }
+}
+
+fn layout(device: &wgpu::Device, types: &[wgpu::BindingType]) -> wgpu::BindGroupLayout {
+    let entry = |(binding, &ty)| wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty,
+        count: None,
+    };
+    let entries: Vec<_> = types.iter().enumerate().map(entry).collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+}
+
+fn group(
+    device: &wgpu::Device,
+    layout: &wgpu::BindGroupLayout,
+    resources: &[wgpu::BindingResource<'_>],
+) -> wgpu::BindGroup {
+    let numbered = resources.iter().cloned().enumerate();
+    let entries: Vec<_> =
+        numbered.map(|(at, resource)| wgpu::BindGroupEntry { binding: at as u32, resource }).collect();
+    device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
+}
+
+/// The kernels, compiled.
+pub(super) struct Pipelines {
+    kernels: Vec<Kernel>,
+    compiled: Vec<wgpu::ComputePipeline>,
+}
+
+impl Pipelines {
+    /// The kernels that an engine of these options may run.
+    pub(super) fn wanted(options: Options, adapter: &Adapter) -> Vec<Kernel> {
+        let mut numbers = vec![Numbers::F32];
+        match options.precision {
+            // Weights that the file has as f32 stay so.
+            Precision::Int8 if adapter.has_int8() => numbers.push(Numbers::Int8),
+            Precision::F16 => numbers = vec![Numbers::F16],
+            Precision::Int8 | Precision::F32 => (),
+        }
+        let mut kernels = vec![Kernel::Add, Kernel::AddNorm, Kernel::Columns, Kernel::Rows, Kernel::Trigram];
+        kernels.extend(HEADS.map(Kernel::Attention));
+        if numbers.contains(&Numbers::Int8) {
+            kernels.push(Kernel::Quantize);
+        }
+        for numbers in numbers {
+            let tiles = options.tile.map_or_else(|| vec![SMALL, LARGE], |tile| vec![tile]);
+            kernels.extend(tiles.into_iter().map(|tile| Kernel::Linear(numbers, tile)));
+            kernels.push(Kernel::LinearSmall(numbers));
+        }
+        kernels
+    }
+
+    /// Compiles them; what a compiler refuses is told to the error scope.
+    pub(super) fn new(device: &wgpu::Device, layouts: &Layouts, kernels: &[Kernel]) -> Self {
+        let compile = |&kernel: &Kernel| {
+            let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
+            let label = Some(kernel.name());
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label,
+                layout: Some(&layouts.pipeline(device, kernel.weights())),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            })
+        };
+        Self { kernels: kernels.to_vec(), compiled: kernels.iter().map(compile).collect() }
+    }
+
+    pub(super) fn kernels(&self) -> &[Kernel] {
+        &self.kernels
+    }
+
+    /// The number of a kernel.
+    pub(super) fn get(&self, kernel: Kernel) -> Result<usize> {
+        let missing = || Error::new(ErrorKind::Backend, format!("the kernel {} was not compiled", kernel.name()));
+        self.kernels.iter().position(|&known| known == kernel).ok_or_else(missing)
+    }
+
+    /// The kernel of that number.
+    pub(super) fn compiled(&self, number: usize) -> &wgpu::ComputePipeline {
+        &self.compiled[number]
+    }
+
+    /// The kernel that makes a product of that shape, and its workgroups.
+    pub(super) fn product(
+        &self,
+        numbers: Numbers,
+        tile: Option<Tile>,
+        rows: usize,
+        columns: usize,
+    ) -> (Kernel, [usize; 2]) {
+        if rows <= FEW_ROWS {
+            return (Kernel::LinearSmall(numbers), [columns.div_ceil(64), rows]);
+        }
+        let groups = |tile: Tile| [columns.div_ceil(tile.columns), rows.div_ceil(tile.rows)];
+        let fills = groups(LARGE).iter().product::<usize>() >= ENOUGH;
+        let tile = tile.unwrap_or(if fills { LARGE } else { SMALL });
+        (Kernel::Linear(numbers, tile), groups(tile))
+    }
+}
+
+/// The attention kernel for heads of that width.
+pub(super) fn attention(width: usize) -> Option<Kernel> {
+    HEADS.into_iter().find(|quads| 4 * quads >= width).map(Kernel::Attention)
+}
