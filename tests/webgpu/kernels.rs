@@ -4,7 +4,7 @@ use clinlite::Result;
 use clinlite::backend::webgpu::kernels::{
     self, add_norm::add_norm, attention::attention, linear::linear, linear::linear_int8, linear_small::linear_small,
 };
-use clinlite::backend::webgpu::{Options, Precision, WebGpuBackend};
+use clinlite::backend::webgpu::{Precision, WebGpuBackend};
 use clinlite::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv, Stored, Values};
 
 use super::checks::host;
@@ -87,11 +87,9 @@ fn products(backend: &WebGpuBackend, tile: &str) {
 
 #[test]
 fn products_are_those_of_their_twins_with_every_tile() {
-    let Some(backend) = shared(Precision::Int8) else { return };
-    products(backend, "the engine's tiles");
-    for tile in TILES {
-        let options = Options { tile: Some(tile), ..options(Precision::Int8) };
-        let backend = opened(options).expect("it was there before");
+    let Some(mut backend) = opened(options(Precision::Int8)) else { return };
+    for tile in TILES.map(Some).into_iter().chain([None]) {
+        pollster::block_on(backend.use_tile(tile)).expect("compiles");
         products(&backend, &format!("{tile:?}"));
     }
 }

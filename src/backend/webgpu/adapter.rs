@@ -3,7 +3,6 @@
 use crate::error::{Error, ErrorKind, Result};
 
 use super::failure::line;
-use super::kernels::Tile;
 
 /// What one wants of a GPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,8 +13,6 @@ pub struct Options {
     pub precision: Precision,
     /// Which of several adapters.
     pub power: Power,
-    /// How all products of more than a few rows are cut up; without it by their shape. For benches and tests.
-    pub tile: Option<Tile>,
 }
 
 /// What products multiply; sums are `f32`, those of int8 integers.

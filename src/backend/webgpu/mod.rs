@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use self::adapter::{Adapter, Options, Power, Precision};
 use self::arena::Slot;
 use self::gpu::{Dispatch, Gpu};
-use self::kernels::{Kernel, Numbers, ROWS_ACROSS};
+use self::kernels::{Kernel, Numbers, ROWS_ACROSS, Tile};
 use self::shapes::{refuse, same_shape};
 use self::weights::STEP;
 pub use self::weights::{Matrix, Vector};
@@ -93,6 +93,15 @@ impl WebGpuBackend {
         self.gpu.device.destroy();
         // Natively this is when the device says so; in a page it does so by itself.
         let _ = self.gpu.device.poll(wgpu::PollType::Poll);
+    }
+
+    /// Cuts all products of more than a few rows up like that; without a tile by their shape, as from the start. For benches and
+    /// tests.
+    ///
+    /// # Errors
+    /// [`Shader`](crate::ErrorKind::Shader) if the device takes no kernel of that tile.
+    pub async fn use_tile(&mut self, tile: Option<Tile>) -> Result<()> {
+        self.gpu.use_tile(tile).await
     }
 
     /// The buffers made so far, weights included. Constant from the second batch of a size on.

@@ -122,6 +122,8 @@ fn group(
 pub(super) struct Pipelines {
     kernels: Vec<Kernel>,
     compiled: Vec<wgpu::ComputePipeline>,
+    /// For all products, if it has been chosen.
+    tile: Option<Tile>,
 }
 
 impl Pipelines {
@@ -140,8 +142,7 @@ impl Pipelines {
             kernels.push(Kernel::Quantize);
         }
         for numbers in numbers {
-            let tiles = options.tile.map_or_else(|| vec![SMALL, LARGE], |tile| vec![tile]);
-            kernels.extend(tiles.into_iter().map(|tile| Kernel::Linear(numbers, tile)));
+            kernels.extend([SMALL, LARGE].map(|tile| Kernel::Linear(numbers, tile)));
             kernels.push(Kernel::LinearSmall(numbers));
         }
         kernels
@@ -149,20 +150,39 @@ impl Pipelines {
 
     /// Compiles them; what a compiler refuses is told to the error scope.
     pub(super) fn new(device: &wgpu::Device, layouts: &Layouts, kernels: &[Kernel]) -> Self {
-        let compile = |&kernel: &Kernel| {
-            let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
-            let label = Some(kernel.name());
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
-            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label,
-                layout: Some(&layouts.pipeline(device, kernel.weights())),
-                module: &module,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
-            })
-        };
-        Self { kernels: kernels.to_vec(), compiled: kernels.iter().map(compile).collect() }
+        let mut pipelines = Self { kernels: Vec::new(), compiled: Vec::new(), tile: None };
+        kernels.iter().for_each(|&kernel| pipelines.add(device, layouts, kernel));
+        pipelines
+    }
+
+    fn add(&mut self, device: &wgpu::Device, layouts: &Layouts, kernel: Kernel) {
+        let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
+        let label = Some(kernel.name());
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        self.compiled.push(device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&layouts.pipeline(device, kernel.weights())),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        }));
+        self.kernels.push(kernel);
+    }
+
+    /// Cuts all products of more than a few rows up like that; without a tile by their shape.
+    pub(super) fn use_tile(&mut self, device: &wgpu::Device, layouts: &Layouts, tile: Option<Tile>) {
+        self.tile = tile;
+        let numbers = self.kernels.iter().filter_map(|kernel| match kernel {
+            Kernel::LinearSmall(numbers) => Some(*numbers),
+            _ => None,
+        });
+        for numbers in numbers.collect::<Vec<_>>() {
+            let kernel = tile.map(|tile| Kernel::Linear(numbers, tile));
+            if let Some(kernel) = kernel.filter(|kernel| !self.kernels.contains(kernel)) {
+                self.add(device, layouts, kernel);
+            }
+        }
     }
 
     pub(super) fn kernels(&self) -> &[Kernel] {
@@ -181,19 +201,13 @@ impl Pipelines {
     }
 
     /// The kernel that makes a product of that shape, and its workgroups.
-    pub(super) fn product(
-        &self,
-        numbers: Numbers,
-        tile: Option<Tile>,
-        rows: usize,
-        columns: usize,
-    ) -> (Kernel, [usize; 2]) {
+    pub(super) fn product(&self, numbers: Numbers, rows: usize, columns: usize) -> (Kernel, [usize; 2]) {
         if rows <= FEW_ROWS {
             return (Kernel::LinearSmall(numbers), [columns.div_ceil(64), rows]);
         }
         let groups = |tile: Tile| [columns.div_ceil(tile.columns), rows.div_ceil(tile.rows)];
         let fills = groups(LARGE).iter().product::<usize>() >= ENOUGH;
-        let tile = tile.unwrap_or(if fills { LARGE } else { SMALL });
+        let tile = self.tile.unwrap_or(if fills { LARGE } else { SMALL });
         (Kernel::Linear(numbers, tile), groups(tile))
     }
 }
