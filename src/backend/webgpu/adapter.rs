@@ -13,6 +13,8 @@ pub struct Options {
     pub precision: Precision,
     /// Which of several adapters.
     pub power: Power,
+    /// Natively, let the compiler add tests to every index and loop of a kernel, as browsers do. The kernels need none.
+    pub checked: bool,
 }
 
 /// What products multiply; sums are `f32`, those of int8 integers.

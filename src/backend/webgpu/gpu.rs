@@ -53,7 +53,7 @@ impl Gpu {
         let failure = Failure::of(&device);
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let layouts = Layouts::new(&device);
-        let pipelines = Pipelines::new(&device, &layouts, &Pipelines::wanted(options, &adapter));
+        let pipelines = Pipelines::new(&device, &layouts, &Pipelines::wanted(options, &adapter), options.checked);
         if let Some(error) = scope.pop().await {
             return Err(refused(&failure, &error));
         }

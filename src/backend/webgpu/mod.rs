@@ -34,6 +34,9 @@ use super::table::{Table, embedded};
 use super::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv, Stored};
 use crate::error::Result;
 
+/// Rows of a batch that fill a GPU: sixteen windows of 128.
+const BUSY_ROWS: usize = 2048;
+
 /// The engine: a device with compiled kernels.
 pub struct WebGpuBackend {
     gpu: Gpu,
@@ -297,6 +300,10 @@ impl Backend for WebGpuBackend {
         let params = [x.rows as u32, columns, x.start(), strides[0], out.start(), strides[1], place];
         self.by_row(Kernel::Trigram, &params, &[&x.slot, &out.slot], None, x.rows)?;
         Ok(out)
+    }
+
+    fn busy_rows(&self) -> usize {
+        BUSY_ROWS
     }
 
     async fn to_host(&self, x: &Tensor) -> Result<Vec<f32>> {

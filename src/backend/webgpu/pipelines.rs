@@ -38,7 +38,8 @@ impl Layouts {
         let common = layout(device, &[storage(false), storage(true), params()]);
         let matrix = layout(device, &[storage(true), storage(true)]);
         let vector = layout(device, &[storage(true)]);
-        let nothing = vector_buffer(device, 16);
+        // As much as one tile reads.
+        let nothing = vector_buffer(device, 4096);
         let no_matrix = group(device, &matrix, &[nothing.as_entire_binding(), nothing.as_entire_binding()]);
         Self { common, matrix, vector, no_matrix }
     }
@@ -124,6 +125,8 @@ pub(super) struct Pipelines {
     compiled: Vec<wgpu::ComputePipeline>,
     /// For all products, if it has been chosen.
     tile: Option<Tile>,
+    /// Whether kernels are compiled with tests of their indices.
+    checked: bool,
 }
 
 impl Pipelines {
@@ -149,8 +152,8 @@ impl Pipelines {
     }
 
     /// Compiles them; what a compiler refuses is told to the error scope.
-    pub(super) fn new(device: &wgpu::Device, layouts: &Layouts, kernels: &[Kernel]) -> Self {
-        let mut pipelines = Self { kernels: Vec::new(), compiled: Vec::new(), tile: None };
+    pub(super) fn new(device: &wgpu::Device, layouts: &Layouts, kernels: &[Kernel], checked: bool) -> Self {
+        let mut pipelines = Self { kernels: Vec::new(), compiled: Vec::new(), tile: None, checked };
         kernels.iter().for_each(|&kernel| pipelines.add(device, layouts, kernel));
         pipelines
     }
@@ -158,7 +161,13 @@ impl Pipelines {
     fn add(&mut self, device: &wgpu::Device, layouts: &Layouts, kernel: Kernel) {
         let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
         let label = Some(kernel.name());
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let description = wgpu::ShaderModuleDescriptor { label, source };
+        let module = match self.checked {
+            true => device.create_shader_module(description),
+            // Safety: every loop of every kernel ends, and every index lies in its array: what is not a constant is bounded by a
+            // test or a minimum beside it. `tests/webgpu` runs all of them with checks too.
+            false => unsafe { device.create_shader_module_trusted(description, wgpu::ShaderRuntimeChecks::unchecked()) },
+        };
         self.compiled.push(device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&layouts.pipeline(device, kernel.weights())),
