@@ -2,15 +2,15 @@
 
 use clinlite::backend::Backend;
 use clinlite::backend::simd::SimdBackend;
-use clinlite::backend::webgpu::{Precision, WebGpuBackend};
+use clinlite::backend::webgpu::{Options, Precision, WebGpuBackend};
 use clinlite::models::{Batch, Config, Encoder, Model};
 use clinlite::weights::folder::Folder;
 
 use super::checks::{Int8, failures};
 use super::models::{FIXTURES, packed};
 use super::pytorch::{expected, largest_difference};
-use super::shared;
 use super::support::{fixture, fixture_path};
+use super::{opened, options, shared};
 
 /// The largest difference that hidden states and logits may show in `f32`.
 const HIDDEN: f32 = 1e-5;
@@ -51,6 +51,13 @@ fn agrees(backend: &WebGpuBackend, int8: Int8, tolerance: f32) {
 #[test]
 fn operations_in_f32_agree_with_the_reference() {
     shared(Precision::F32).into_iter().for_each(|backend| agrees(backend, Int8::AsFloats, 1e-5));
+}
+
+/// As a browser compiles them.
+#[test]
+fn operations_with_checked_indices_agree_with_the_reference() {
+    let Some(backend) = opened(Options { checked: true, ..options(Precision::Int8) }) else { return };
+    agrees(&backend, Int8::Rounded, 1e-5);
 }
 
 #[test]

@@ -166,7 +166,9 @@ impl Pipelines {
             true => device.create_shader_module(description),
             // Safety: every loop of every kernel ends, and every index lies in its array: what is not a constant is bounded by a
             // test or a minimum beside it. `tests/webgpu` runs all of them with checks too.
-            false => unsafe { device.create_shader_module_trusted(description, wgpu::ShaderRuntimeChecks::unchecked()) },
+            false => unsafe {
+                device.create_shader_module_trusted(description, wgpu::ShaderRuntimeChecks::unchecked())
+            },
         };
         self.compiled.push(device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
