@@ -10,6 +10,7 @@
 
 mod adapter;
 mod arena;
+mod attention;
 mod clock;
 mod failure;
 mod gpu;
@@ -48,6 +49,8 @@ pub struct Tensor {
     rows: usize,
     columns: usize,
     slot: Arc<Slot>,
+    /// Made by an int8 product: attention goes on in integers.
+    exact: bool,
 }
 
 impl Tensor {
@@ -127,7 +130,8 @@ impl WebGpuBackend {
     }
 
     fn tensor(&self, rows: usize, columns: usize) -> Result<Tensor> {
-        Ok(Tensor { rows, columns, slot: self.gpu.arena.take(rows * columns.next_multiple_of(STEP))? })
+        let slot = self.gpu.arena.take(rows * columns.next_multiple_of(STEP))?;
+        Ok(Tensor { rows, columns, slot, exact: false })
     }
 
     /// Notes a kernel that takes a workgroup a row.
@@ -187,14 +191,15 @@ impl Backend for WebGpuBackend {
         let slot = self.gpu.upload(rows * stride, |out| {
             sources.iter().try_for_each(|(table, ids)| table.add_rows(ids, out, stride))
         })?;
-        Ok(Tensor { rows, columns, slot })
+        Ok(Tensor { rows, columns, slot, exact: false })
     }
 
     fn linear(&self, x: &Tensor, linear: &Linear<Self>, act: Activation) -> Result<Tensor> {
         let (weight, bias) = (&linear.weight, linear.bias.as_ref());
         shapes::linear([x.rows, x.columns], [weight.outputs, weight.inputs], bias.map(|bias| bias.len))?;
-        let out = self.tensor(x.rows, weight.outputs)?;
-        let quantized = (weight.numbers == Numbers::Int8).then(|| self.quantized(x)).transpose()?;
+        let mut out = self.tensor(x.rows, weight.outputs)?;
+        out.exact = weight.numbers == Numbers::Int8;
+        let quantized = out.exact.then(|| self.quantized(x)).transpose()?;
         let (kernel, grid) = self.gpu.product(weight.numbers, x.rows, weight.outputs);
         let depth = weight.depth() as u32;
         let (from, scales) = match &quantized {
@@ -230,30 +235,7 @@ impl Backend for WebGpuBackend {
     }
 
     fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
-        let (x, value) = match qkv {
-            Qkv::Joined(x) => (x, x),
-            Qkv::Apart { query_key, value } => (query_key, value),
-        };
-        let hidden = shapes::attention(qkv, heads, lengths)?;
-        let width = hidden / heads;
-        let kernel = pipelines::attention(width);
-        let Some(kernel) = kernel else {
-            return refuse(format!("attention: heads of {width} columns, at most 128 are implemented"));
-        };
-        let out = self.tensor(x.rows, hidden)?;
-        let value_start = if matches!(qkv, Qkv::Joined(_)) { x.start() + 2 * hidden as u32 } else { value.start() };
-        let tiles: Vec<u32> = kernels::attention::tiles(lengths).into_iter().flatten().collect();
-        let grid = [tiles.len() / 3, heads];
-        let place = self.gpu.look_up(tiles);
-        let strides = [x.stride() as u32, value.stride() as u32];
-        let [query, key] = [x.start(), x.start() + hidden as u32];
-        let scale = kernels::attention::scale(width).to_bits();
-        let (width, hidden, out_stride) = (width as u32, hidden as u32, out.stride() as u32);
-        let params =
-            [width, hidden, query, key, value_start, strides[0], strides[1], out.start(), out_stride, place, scale];
-        let slots: &[&Slot] = &[&x.slot, &value.slot, &out.slot];
-        self.gpu.record(Dispatch { kernel, params: &params, slots, groups: None, grid })?;
-        Ok(out)
+        self.attend(qkv, heads, lengths)
     }
 
     fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {

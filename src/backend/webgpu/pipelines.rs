@@ -142,7 +142,8 @@ impl Pipelines {
         let mut kernels = vec![Kernel::Add, Kernel::AddNorm, Kernel::Columns, Kernel::Rows, Kernel::Trigram];
         kernels.extend(HEADS.map(Kernel::Attention));
         if numbers.contains(&Numbers::Int8) {
-            kernels.push(Kernel::Quantize);
+            kernels.extend([Kernel::Quantize, Kernel::HeadScales]);
+            kernels.extend(HEADS.map(Kernel::AttentionExact));
         }
         for numbers in numbers {
             kernels.extend([SMALL, LARGE].map(|tile| Kernel::Linear(numbers, tile)));
@@ -223,7 +224,7 @@ impl Pipelines {
     }
 }
 
-/// The attention kernel for heads of that width.
-pub(super) fn attention(width: usize) -> Option<Kernel> {
-    HEADS.into_iter().find(|quads| 4 * quads >= width).map(Kernel::Attention)
+/// The quads for which attention over heads of that width is compiled.
+pub(super) fn head_quads(width: usize) -> Option<usize> {
+    HEADS.into_iter().find(|quads| 4 * quads >= width)
 }
