@@ -5,7 +5,9 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-NATIVE_FEATURES := "--no-default-features" "--no-default-features --features candle" "--no-default-features --features train" "" "--features cuda"
+NATIVE_FEATURES := "--no-default-features" "--no-default-features --features candle" "--no-default-features --features train" "" "--features cuda,webgpu"
+# What the tests are built with, once for all of them.
+TESTED := --locked --features webgpu
 # What the package holds: `FEATURES=wasm` leaves WebGPU out.
 FEATURES ?= wasm,webgpu
 WASM := --target wasm32-unknown-unknown --no-default-features --features $(FEATURES)
@@ -15,8 +17,8 @@ help: ## list the targets
 
 include www/build.mk
 
-test: wasm-target pkg browser-setup ## all tests: Rust, wasm, browser
-	cargo test --locked
+test: wasm-target pkg browser-setup vulkan-setup ## all tests: Rust, wasm, browser
+	REQUIRE_GPU=$$(node tests/webgpu/driver.mjs) cargo test $(TESTED)
 	node tests/wasm/run.mjs
 	$(MAKE) --no-print-directory test-browser
 
@@ -37,7 +39,11 @@ bench: ## kernels, training and the encoder beside their peers
 	node benches/web/prepare.mjs
 	python3 benches/beside_onnxruntime.py $(BENCH)
 
+# Tests of the GPU run on a software driver; where none can be had they are skipped and say so.
+vulkan-setup:
+	node tests/webgpu/driver.mjs --install
+
 wasm-target:
 	@rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
 
-.PHONY: help test check fmt clippy docs bench wasm-target
+.PHONY: help test check fmt clippy docs bench wasm-target vulkan-setup

@@ -1,6 +1,6 @@
 //! The kernels and encoders on the machine's GPU, by its own clock where it has one.
 //!
-//! `webgpu [--rows 2048] [--seconds 60] [--only attainable,products,layers,notes] [--software]`
+//! `webgpu [--rows 2048] [--seconds 60] [--only attainable,products,layers,notes] [--software] [--checked]`
 //!
 //! 1. What is attainable: chains of multiply-adds that touch no memory, in `f32`, `f16` and four-byte products.
 //! 2. Products of every encoder's shapes, tile by tile: TFLOP/s (int8: Tera operations/s) and the share of what is attainable.
@@ -29,11 +29,12 @@ struct Asked {
     until: Instant,
     only: Option<String>,
     software: bool,
+    checked: bool,
 }
 
 impl Asked {
     fn options(&self, precision: Precision) -> Options {
-        Options { allow_software: self.software, precision, ..Options::default() }
+        Options { allow_software: self.software, precision, checked: self.checked, ..Options::default() }
     }
 
     fn wants(&self, part: &str) -> bool {
@@ -76,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn asked() -> Result<Asked, Box<dyn Error>> {
-    let mut asked = Asked { rows: 2048, until: Instant::now(), only: None, software: false };
+    let mut asked = Asked { rows: 2048, until: Instant::now(), only: None, software: false, checked: false };
     let mut seconds = 120;
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
@@ -86,7 +87,8 @@ fn asked() -> Result<Asked, Box<dyn Error>> {
             "--seconds" => seconds = value()?.parse()?,
             "--only" => asked.only = Some(value()?),
             "--software" => asked.software = true,
-            other => return Err(format!("{other}: expected --rows, --seconds, --only or --software").into()),
+            "--checked" => asked.checked = true,
+            other => return Err(format!("{other}: expected --rows, --seconds, --only, --software or --checked").into()),
         }
     }
     asked.until += Duration::from_secs(seconds);

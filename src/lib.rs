@@ -23,6 +23,7 @@
 //! | `train` | candle, optimizer, data readers; implies `candle` | yes |
 //! | `candle` | the candle backend | through `train` |
 //! | `cuda` | training on NVIDIA devices; builds anywhere, looks for the driver when a device is opened | no |
+//! | `webgpu` | the engine on GPUs: Vulkan or Metal natively, a browser's WebGPU in a page | no |
 //! | `wasm` | the JavaScript border | no |
 
 pub mod backend;

@@ -8,6 +8,9 @@
 #[allow(dead_code, reason = "shared with the tests of the other engines")]
 #[path = "backends/checks.rs"]
 mod checks;
+#[cfg(feature = "cli")]
+#[path = "webgpu/command.rs"]
+mod command;
 #[path = "webgpu/failures.rs"]
 mod failures;
 #[path = "webgpu/kernels.rs"]
@@ -39,7 +42,9 @@ fn options(precision: Precision) -> Options {
 fn opened(options: Options) -> Option<WebGpuBackend> {
     match pollster::block_on(WebGpuBackend::open(options)) {
         Ok(backend) => Some(backend),
-        Err(error) if std::env::var_os("REQUIRE_GPU").is_some() => panic!("REQUIRE_GPU is set: {error:?}"),
+        Err(error) if std::env::var_os("REQUIRE_GPU").is_some_and(|value| value == "1") => {
+            panic!("REQUIRE_GPU is set: {error:?}")
+        }
         Err(error) => {
             println!("skipped: {error}");
             None

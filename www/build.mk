@@ -54,11 +54,11 @@ $(BROWSER): tests/browser/package-lock.json
 	touch $@
 
 test-browser: pkg browser-setup ## the page in a real browser
-	cargo test --locked --no-run --test main # with it the binary, as the Rust tests have built it
+	cargo test $(TESTED) --no-run --test main # with it the binary, as the Rust tests have built it
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
 test-firefox: pkg browser-setup ## one answer in Firefox too
-	cargo test --locked --no-run --test main
+	cargo test $(TESTED) --no-run --test main
 	node --test --test-reporter=spec tests/browser/firefox/*.test.mjs
 
 # BENCH="--quick" makes it short; what else it takes stands in benches/web/run.mjs.

@@ -132,7 +132,8 @@ pub(crate) fn notes(asked: &Asked) -> Result<(), Box<dyn Error>> {
             let Ok(backend) = pollster::block_on(WebGpuBackend::open(asked.options(precision))) else { continue };
             let notes = Notes::new(&backend, size, int8)?;
             print!("{} webgpu {precision:?}:", name(size));
-            for (windows, side_by_side) in [(1, 1), (16, 1), (16, 2), (WINDOWS, 1), (WINDOWS, 2), (WINDOWS, 3)] {
+            let all = [(1, 1), (16, 1), (16, 2), (WINDOWS, 1), (WINDOWS, 2), (WINDOWS, 3)];
+            for (windows, side_by_side) in all.into_iter().take(if asked.software { 1 } else { all.len() }) {
                 let rate = notes.rate(windows, side_by_side, seconds)?;
                 print!(" {rate:.2} ({side_by_side} x {windows})");
             }

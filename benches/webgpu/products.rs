@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::Instant;
 
 use clinlite::backend::webgpu::kernels::{Kernel, Tile};
-use clinlite::backend::webgpu::{Options, Precision, WebGpuBackend};
-use clinlite::backend::{Activation, Backend};
+use clinlite::backend::webgpu::{Precision, WebGpuBackend};
+use clinlite::backend::{Activation, Backend, Linear};
 
 use super::{Asked, Attainable, random, rate};
 
@@ -52,26 +52,28 @@ pub(crate) fn measure(asked: &Asked, attainable: Attainable) -> Result<(), Box<d
         (Precision::F16, false, attainable.f32),
         (Precision::Int8, true, attainable.int8),
     ] {
+        let mut backend = match pollster::block_on(WebGpuBackend::open(asked.options(precision))) {
+            Ok(backend) => backend,
+            Err(error) => {
+                println!("{precision:?}: {error}");
+                continue;
+            }
+        };
+        let linears = SHAPES.map(|[inputs, outputs]| random::linear(&backend, inputs, outputs, int8));
         println!("{precision:?}\n{:24}{}", "tile", SHAPES.map(|[k, n]| format!("{:>13}", format!("{k}x{n}"))).concat());
         for tile in TILES.map(Some).into_iter().chain([None]) {
-            if asked.is_late() {
-                println!("no time left");
-                return Ok(());
-            }
-            let options = Options { tile, ..asked.options(precision) };
-            let backend = match pollster::block_on(WebGpuBackend::open(options)) {
-                Ok(backend) => backend,
-                Err(error) => {
-                    println!("{error}");
-                    break;
-                }
-            };
             let name = tile.map_or("the engine's choice".into(), |t| {
                 format!("{}x{}x{} {}x{}", t.rows, t.columns, t.depth, t.thread_rows, 4 * t.thread_quads)
             });
+            pollster::block_on(backend.use_tile(tile))?;
             print!("{name:24}");
-            for [inputs, outputs] in SHAPES {
-                let seconds = seconds(&backend, asked.rows, inputs, outputs, int8)?;
+            for ([inputs, outputs], linear) in SHAPES.iter().zip(&linears) {
+                if asked.is_late() {
+                    println!("no time left");
+                    return Ok(());
+                }
+                let linear = linear.as_ref().map_err(ToString::to_string)?;
+                let seconds = seconds(&backend, asked.rows, *inputs, linear)?;
                 let operations = 2.0 * (asked.rows * inputs * outputs) as f64;
                 print!(" {}", rate(operations, seconds, most));
             }
@@ -82,14 +84,18 @@ pub(crate) fn measure(asked: &Asked, attainable: Attainable) -> Result<(), Box<d
 }
 
 /// The fastest of some products, by the device's clock; without one their mean by the host's.
-fn seconds(backend: &WebGpuBackend, rows: usize, inputs: usize, outputs: usize, int8: bool) -> clinlite::Result<f64> {
-    let linear = random::linear(backend, inputs, outputs, int8)?;
+fn seconds(
+    backend: &WebGpuBackend,
+    rows: usize,
+    inputs: usize,
+    linear: &Linear<WebGpuBackend>,
+) -> clinlite::Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..2 {
         let x = random::tensor(backend, rows, inputs)?;
-        let mut y = backend.linear(&x, &linear, Activation::None)?;
+        let mut y = backend.linear(&x, linear, Activation::None)?;
         for _ in 1..ROUNDS {
-            y = backend.linear(&x, &linear, Activation::None)?;
+            y = backend.linear(&x, linear, Activation::None)?;
         }
         if backend.adapter().has_timestamps() {
             let times = pollster::block_on(backend.timed(&y))?;

@@ -14,6 +14,7 @@ pub(crate) fn run(_: Arguments) -> Result<ExitCode> {
     println!("engines for answers: simd (int8 and f32), candle (f32, the reference)");
     println!("engines for training: cpu (f32){}", if cfg!(feature = "cuda") { ", cuda (bf16, f32)" } else { "" });
     println!("processes of one training on the CPU: several, over TCP");
+    webgpu();
     let healthy = cuda();
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -31,6 +32,26 @@ fn instructions() -> &'static str {
         }
     }
     "no vector instructions that the kernels know: the portable ones are used"
+}
+
+/// What the fastest GPU adapter is.
+#[cfg(feature = "webgpu")]
+fn webgpu() {
+    use clinlite::backend::webgpu::{Options, WebGpuBackend};
+    let options = Options { allow_software: true, ..Options::default() };
+    match pollster::block_on(WebGpuBackend::open(options)) {
+        Ok(backend) => {
+            let adapter = backend.adapter();
+            let software = if adapter.is_software() { ", software: slower than simd" } else { "" };
+            println!("webgpu: {}, {}, {}{software}", adapter.name, adapter.driver, adapter.api);
+        }
+        Err(error) => println!("webgpu: {error}"),
+    }
+}
+
+#[cfg(not(feature = "webgpu"))]
+fn webgpu() {
+    println!("webgpu: not in this build; `cargo install --path . --features webgpu` adds it and takes no toolkit");
 }
 
 /// Opens every device; whether all is well with what this build has.

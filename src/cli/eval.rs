@@ -30,6 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use self::report::{Bootstrap, Data, Evaluation};
 use crate::files;
+use crate::gpu;
+use crate::work::Engine;
 
 /// Of the bootstrap.
 const SEED: u64 = 1;
@@ -84,14 +86,6 @@ pub(crate) struct Arguments {
     json: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Engine {
-    /// Packed kernels, what the product runs on
-    Simd,
-    /// The reference in f32
-    Candle,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Protocol {
     /// Strict entities over words
@@ -136,6 +130,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         let evaluation = match arguments.backend {
             Engine::Simd => exam.evaluate(SimdBackend::new()),
             Engine::Candle => exam.evaluate(CandleBackend::inference(candle_core::Device::Cpu)),
+            Engine::Webgpu => exam.evaluate(gpu::open()?),
         };
         let evaluation = evaluation.with_context(|| place.display().to_string())?;
         sequences::print(&evaluation)?;
@@ -147,6 +142,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Engine::Candle => {
             evaluate(CandleBackend::inference(candle_core::Device::Cpu), &folder, &task, arguments.protocol)
         }
+        Engine::Webgpu => evaluate(gpu::open()?, &folder, &task, arguments.protocol),
     };
     let evaluation = evaluation.with_context(|| place.display().to_string())?;
     report::print(&evaluation)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use clinlite::backend::Backend;
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
@@ -15,6 +15,8 @@ use clinlite::weights::folder::Folder;
 use serde::Serialize;
 
 use crate::files;
+use crate::gpu;
+use crate::work::Engine;
 
 /// What a masked language model is asked about. In a text for other models it is four words.
 const MASK: &str = "[MASK]";
@@ -42,16 +44,6 @@ pub(crate) struct Arguments {
     backend: Engine,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Engine {
-    /// int8 or f32 kernels, as the model is stored
-    Simd,
-    /// f32, the reference
-    Candle,
-    /// not in this build
-    Webgpu,
-}
-
 #[derive(Serialize)]
 struct Output {
     task: &'static str,
@@ -74,7 +66,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let output = match arguments.backend {
         Engine::Simd => logits(&SimdBackend::new(), &folder, &arguments),
         Engine::Candle => logits(&CandleBackend::inference(candle_core::Device::Cpu), &folder, &arguments),
-        Engine::Webgpu => bail!("--backend webgpu: this build has no WebGPU engine, use simd or candle"),
+        Engine::Webgpu => logits(&gpu::open()?, &folder, &arguments),
     };
     let output = output.with_context(|| arguments.folder.display().to_string())?;
     serde_json::to_writer(std::io::stdout().lock(), &output)?;

@@ -12,6 +12,7 @@ mod eval;
 mod export;
 mod files;
 mod finetune;
+mod gpu;
 mod inputs;
 mod inspect;
 mod logits;

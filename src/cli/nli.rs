@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::classify::windows;
 use crate::files;
+use crate::gpu;
 use crate::inputs::{self, Origin, Question};
 use crate::output::{Format, Output, printable};
 use crate::work::{Engine, How, Shared, Work, answer_all};
@@ -65,6 +66,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
             let backend = CandleBackend::inference(candle_core::Device::Cpu);
             ask(Nli::load(backend, &folder).with_context(context)?, &arguments)
         }
+        Engine::Webgpu => ask(Nli::load(gpu::open()?, &folder).with_context(context)?, &arguments),
     }
 }
 

@@ -20,6 +20,7 @@ use clinlite::weights::folder::Folder;
 
 use self::entities::{Noted, Source};
 use crate::files;
+use crate::gpu;
 use crate::inputs::{self, Origin, Question};
 use crate::output::{Format, Output, Unit, printable, short};
 use crate::work::{Engine, How, Shared, Work, answer_all};
@@ -92,13 +93,14 @@ impl From<Markers> for markers::Markers {
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let folder = files::read_folder(&arguments.model)?;
     match arguments.how.backend {
-        Engine::Simd => ask(SimdBackend::new, &folder, &arguments),
-        Engine::Candle => ask(|| CandleBackend::inference(candle_core::Device::Cpu), &folder, &arguments),
+        Engine::Simd => ask(|| Ok(SimdBackend::new()), &folder, &arguments),
+        Engine::Candle => ask(|| Ok(CandleBackend::inference(candle_core::Device::Cpu)), &folder, &arguments),
+        Engine::Webgpu => ask(gpu::open, &folder, &arguments),
     }
 }
 
-fn ask<B: Shared>(engine: fn() -> B, folder: &Folder, arguments: &Arguments) -> Result<ExitCode> {
-    let extractor = Extractor::load(engine(), folder, arguments.markers.map(Into::into));
+fn ask<B: Shared>(engine: fn() -> Result<B>, folder: &Folder, arguments: &Arguments) -> Result<ExitCode> {
+    let extractor = Extractor::load(engine()?, folder, arguments.markers.map(Into::into));
     let extractor = extractor.with_context(|| arguments.model.display().to_string())?;
     let threads = arguments.how.threads();
     let source = match &arguments.entities {

@@ -18,6 +18,7 @@ use clinlite::text::{Aggregation, OffsetUnit};
 use serde::Deserialize;
 
 use crate::files;
+use crate::gpu;
 use crate::inputs::{self, Origin, Question};
 use crate::output::{Output, Unit};
 use crate::work::{Engine, How, Shared, Work, answer_all};
@@ -74,6 +75,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode> {
             let backend = CandleBackend::inference(candle_core::Device::Cpu);
             tag_all(Tagger::load(backend, &folder).with_context(context)?, &arguments)
         }
+        Engine::Webgpu => tag_all(Tagger::load(gpu::open()?, &folder).with_context(context)?, &arguments),
     }
 }
 

@@ -67,6 +67,8 @@ pub(crate) enum Engine {
     Simd,
     /// f32, the reference
     Candle,
+    /// The GPU, through Vulkan or Metal, in builds with the feature webgpu
+    Webgpu,
 }
 
 impl<F: ValueEnum + Send + Sync + 'static> How<F> {
@@ -76,6 +78,8 @@ impl<F: ValueEnum + Send + Sync + 'static> How<F> {
         match self.backend {
             Engine::Simd => self.threads.map_or_else(cores, NonZeroUsize::get),
             Engine::Candle => 1,
+            // One prepares a batch while the GPU works on another.
+            Engine::Webgpu => 2,
         }
     }
 }

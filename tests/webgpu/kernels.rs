@@ -2,9 +2,10 @@
 
 use clinlite::Result;
 use clinlite::backend::webgpu::kernels::{
-    self, add_norm::add_norm, attention::attention, linear::linear, linear::linear_int8, linear_small::linear_small,
+    self, add_norm::add_norm, attention::attention, attention_exact::attention_exact, linear::linear,
+    linear::linear_int8, linear_small::linear_small,
 };
-use clinlite::backend::webgpu::{Options, Precision, WebGpuBackend};
+use clinlite::backend::webgpu::{Precision, WebGpuBackend};
 use clinlite::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv, Stored, Values};
 
 use super::checks::host;
@@ -50,10 +51,15 @@ fn tensor(backend: &WebGpuBackend, values: &[f32], columns: usize) -> Result<<We
 }
 
 fn near(case: &str, expected: &[f32], found: &[f32]) {
+    within(2e-6, case, expected, found);
+}
+
+/// `tolerance` is a part of the largest magnitude.
+fn within(tolerance: f32, case: &str, expected: &[f32], found: &[f32]) {
     let largest = expected.iter().fold(1e-3, |best: f32, x| best.max(x.abs()));
     assert_eq!(expected.len(), found.len(), "{case}");
     for (i, (x, y)) in expected.iter().zip(found).enumerate() {
-        assert!((x - y).abs() <= 2e-6 * largest, "{case}: [{i}] expected {x}, found {y}");
+        assert!((x - y).abs() <= tolerance * largest, "{case}: [{i}] expected {x}, found {y}");
     }
 }
 
@@ -87,11 +93,9 @@ fn products(backend: &WebGpuBackend, tile: &str) {
 
 #[test]
 fn products_are_those_of_their_twins_with_every_tile() {
-    let Some(backend) = shared(Precision::Int8) else { return };
-    products(backend, "the engine's tiles");
-    for tile in TILES {
-        let options = Options { tile: Some(tile), ..options(Precision::Int8) };
-        let backend = opened(options).expect("it was there before");
+    let Some(mut backend) = opened(options(Precision::Int8)) else { return };
+    for tile in TILES.map(Some).into_iter().chain([None]) {
+        pollster::block_on(backend.use_tile(tile)).expect("compiles");
         products(&backend, &format!("{tile:?}"));
     }
 }
@@ -134,6 +138,33 @@ fn attention_is_that_of_its_twin_at_any_width_and_length() {
         let found = backend.attention(Qkv::Joined(&found), heads, &lengths).unwrap();
         let expected = attention(&qkv, hidden, heads, &lengths);
         near(&format!("{hidden} in {heads} heads, {lengths:?}"), &expected, &host(backend, &found).unwrap());
+    }
+}
+
+#[test]
+fn attention_of_int8_is_that_of_its_twin() {
+    let Some(backend) = shared(Precision::Int8) else { return };
+    let cases: [(usize, usize, &[usize]); 7] = [
+        (1, 1, &[1, 3]),
+        (26, 2, &[5, 0, 64, 65]),
+        (52, 2, &[7, 31, 33]),
+        (64, 2, &[32, 129]),
+        (64, 1, &[70]),
+        (130, 2, &[17, 40]),
+        (8, 2, &[520]),
+    ];
+    for (hidden, heads, lengths) in cases {
+        let lengths = Lengths::new(lengths.to_vec());
+        let x = tensor(backend, &noise(lengths.rows() * 8, 5), 8).unwrap();
+        let data = noise(3 * hidden * 8, 6).iter().map(|x| (x * 127.5) as i8).collect();
+        let weight = stored(3 * hidden, 8, Values::Int8 { data, scales: vec![0.01; 3 * hidden] });
+        let linear = Linear { weight: backend.matrix(&[weight]).unwrap(), bias: None };
+        let qkv = backend.linear(&x, &linear, Activation::None).unwrap();
+        let found = backend.attention(Qkv::Joined(&qkv), heads, &lengths).unwrap();
+        let expected = attention_exact(&host(backend, &qkv).unwrap(), hidden, heads, &lengths);
+        // A driver may fuse a multiplication and an addition, and a weight become one of 32,767 more.
+        let case = format!("{hidden} in {heads} heads, {lengths:?}");
+        within(1e-4, &case, &expected, &host(backend, &found).unwrap());
     }
 }
 

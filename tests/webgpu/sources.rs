@@ -17,7 +17,9 @@ const NUMBERS: [Numbers; 3] = [Numbers::F32, Numbers::F16, Numbers::Int8];
 
 fn kernels() -> Vec<Kernel> {
     let mut all = vec![Kernel::Add, Kernel::AddNorm, Kernel::Columns, Kernel::Quantize, Kernel::Rows, Kernel::Trigram];
+    all.push(Kernel::HeadScales);
     all.extend([1, 4, 7, 8, 16, 32].map(Kernel::Attention));
+    all.extend([4, 8, 16, 32].map(Kernel::AttentionExact));
     for numbers in NUMBERS {
         all.push(Kernel::LinearSmall(numbers));
         all.extend(TILES.map(|tile| Kernel::Linear(numbers, tile)));

@@ -316,8 +316,7 @@ fn parts(qkv: Qkv<'_, Tensor>, hidden: usize) -> [Part<'_>; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Values;
-    use crate::backend::NormKind;
+    use crate::backend::{NormKind, Values};
 
     fn stored(rows: usize, columns: usize) -> Stored {
         Stored { name: "w".into(), rows, columns, values: Values::F32(vec![0.5; rows * columns]), transposed: false }

@@ -3,7 +3,6 @@
 use crate::error::{Error, ErrorKind, Result};
 
 use super::failure::line;
-use super::kernels::Tile;
 
 /// What one wants of a GPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,8 +13,8 @@ pub struct Options {
     pub precision: Precision,
     /// Which of several adapters.
     pub power: Power,
-    /// How all products of more than a few rows are cut up; without it by their shape. For benches and tests.
-    pub tile: Option<Tile>,
+    /// Natively, let the compiler add tests to every index and loop of a kernel, as browsers do. The kernels need none.
+    pub checked: bool,
 }
 
 /// What products multiply; sums are `f32`, those of int8 integers.

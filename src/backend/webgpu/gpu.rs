@@ -28,7 +28,6 @@ pub(super) struct Gpu {
     layouts: Layouts,
     pipelines: Pipelines,
     precision: Precision,
-    tile: Option<Tile>,
     /// Bound where there is no bias.
     nothing: wgpu::BindGroup,
     recording: Mutex<Recording>,
@@ -54,10 +53,9 @@ impl Gpu {
         let failure = Failure::of(&device);
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let layouts = Layouts::new(&device);
-        let pipelines = Pipelines::new(&device, &layouts, &Pipelines::wanted(options, &adapter));
+        let pipelines = Pipelines::new(&device, &layouts, &Pipelines::wanted(options, &adapter), options.checked);
         if let Some(error) = scope.pop().await {
-            let shader = caught(&failure, &error);
-            return Err(Error::new(ErrorKind::Shader, format!("a GPU kernel was refused: {shader}")));
+            return Err(refused(&failure, &error));
         }
         let created = AtomicUsize::new(1);
         let nothing = vector_buffer(&device, 4);
@@ -67,7 +65,7 @@ impl Gpu {
         // Places are 32-bit numbers, and buffers grow by pieces.
         let arena = Arena::new((most.min(u32::MAX as usize) / PIECE as usize * PIECE as usize) / 4);
         let readback = Readback::default();
-        let Options { precision, tile, .. } = options;
+        let precision = options.precision;
         let gpu = Self {
             adapter,
             failure,
@@ -77,7 +75,6 @@ impl Gpu {
             layouts,
             pipelines,
             precision,
-            tile,
             nothing,
             recording,
             readback,
@@ -101,6 +98,13 @@ impl Gpu {
         self.read(&slot, 4).await.map(drop)
     }
 
+    /// Cuts all products up like that.
+    pub(super) async fn use_tile(&mut self, tile: Option<Tile>) -> Result<()> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        self.pipelines.use_tile(&self.device, &self.layouts, tile);
+        scope.pop().await.map_or(Ok(()), |error| Err(refused(&self.failure, &error)))
+    }
+
     /// What a matrix of these parts is multiplied in.
     pub(super) fn numbers_of(&self, parts: &[Stored]) -> Numbers {
         let int8 = parts.iter().all(|part| matches!(part.values, Values::Int8 { .. }));
@@ -113,7 +117,7 @@ impl Gpu {
 
     /// The kernel of a product `[rows, columns]`.
     pub(super) fn product(&self, numbers: Numbers, rows: usize, columns: usize) -> (Kernel, [usize; 2]) {
-        self.pipelines.product(numbers, self.tile, rows, columns)
+        self.pipelines.product(numbers, rows, columns)
     }
 
     /// A matrix on the device.
@@ -264,6 +268,12 @@ impl Gpu {
     fn recording(&self) -> MutexGuard<'_, Recording> {
         self.recording.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn refused(failure: &Failure, error: &wgpu::Error) -> Error {
+    let error = caught(failure, error);
+    let kind = if error.kind() == ErrorKind::Backend { ErrorKind::Shader } else { error.kind() };
+    Error::new(kind, format!("a GPU kernel was refused: {error}"))
 }
 
 pub(super) fn vector_buffer(device: &wgpu::Device, size: u64) -> wgpu::Buffer {

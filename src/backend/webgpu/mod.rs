@@ -10,6 +10,7 @@
 
 mod adapter;
 mod arena;
+mod attention;
 mod clock;
 mod failure;
 mod gpu;
@@ -26,13 +27,16 @@ use std::sync::Arc;
 pub use self::adapter::{Adapter, Options, Power, Precision};
 use self::arena::Slot;
 use self::gpu::{Dispatch, Gpu};
-use self::kernels::{Kernel, Numbers, ROWS_ACROSS};
+use self::kernels::{Kernel, Numbers, ROWS_ACROSS, Tile};
 use self::shapes::{refuse, same_shape};
 use self::weights::STEP;
 pub use self::weights::{Matrix, Vector};
 use super::table::{Table, embedded};
 use super::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv, Stored};
 use crate::error::Result;
+
+/// Rows of a batch that fill a GPU: sixteen windows of 128.
+const BUSY_ROWS: usize = 2048;
 
 /// The engine: a device with compiled kernels.
 pub struct WebGpuBackend {
@@ -45,6 +49,8 @@ pub struct Tensor {
     rows: usize,
     columns: usize,
     slot: Arc<Slot>,
+    /// Made by an int8 product: attention goes on in integers.
+    exact: bool,
 }
 
 impl Tensor {
@@ -95,6 +101,15 @@ impl WebGpuBackend {
         let _ = self.gpu.device.poll(wgpu::PollType::Poll);
     }
 
+    /// Cuts all products of more than a few rows up like that; without a tile by their shape, as from the start. For benches and
+    /// tests.
+    ///
+    /// # Errors
+    /// [`Shader`](crate::ErrorKind::Shader) if the device takes no kernel of that tile.
+    pub async fn use_tile(&mut self, tile: Option<Tile>) -> Result<()> {
+        self.gpu.use_tile(tile).await
+    }
+
     /// The buffers made so far, weights included. Constant from the second batch of a size on.
     pub fn buffers_created(&self) -> usize {
         self.gpu.buffers_created()
@@ -115,7 +130,8 @@ impl WebGpuBackend {
     }
 
     fn tensor(&self, rows: usize, columns: usize) -> Result<Tensor> {
-        Ok(Tensor { rows, columns, slot: self.gpu.arena.take(rows * columns.next_multiple_of(STEP))? })
+        let slot = self.gpu.arena.take(rows * columns.next_multiple_of(STEP))?;
+        Ok(Tensor { rows, columns, slot, exact: false })
     }
 
     /// Notes a kernel that takes a workgroup a row.
@@ -175,14 +191,15 @@ impl Backend for WebGpuBackend {
         let slot = self.gpu.upload(rows * stride, |out| {
             sources.iter().try_for_each(|(table, ids)| table.add_rows(ids, out, stride))
         })?;
-        Ok(Tensor { rows, columns, slot })
+        Ok(Tensor { rows, columns, slot, exact: false })
     }
 
     fn linear(&self, x: &Tensor, linear: &Linear<Self>, act: Activation) -> Result<Tensor> {
         let (weight, bias) = (&linear.weight, linear.bias.as_ref());
         shapes::linear([x.rows, x.columns], [weight.outputs, weight.inputs], bias.map(|bias| bias.len))?;
-        let out = self.tensor(x.rows, weight.outputs)?;
-        let quantized = (weight.numbers == Numbers::Int8).then(|| self.quantized(x)).transpose()?;
+        let mut out = self.tensor(x.rows, weight.outputs)?;
+        out.exact = weight.numbers == Numbers::Int8;
+        let quantized = out.exact.then(|| self.quantized(x)).transpose()?;
         let (kernel, grid) = self.gpu.product(weight.numbers, x.rows, weight.outputs);
         let depth = weight.depth() as u32;
         let (from, scales) = match &quantized {
@@ -218,30 +235,7 @@ impl Backend for WebGpuBackend {
     }
 
     fn attention(&self, qkv: Qkv<'_, Tensor>, heads: usize, lengths: &Lengths) -> Result<Tensor> {
-        let (x, value) = match qkv {
-            Qkv::Joined(x) => (x, x),
-            Qkv::Apart { query_key, value } => (query_key, value),
-        };
-        let hidden = shapes::attention(qkv, heads, lengths)?;
-        let width = hidden / heads;
-        let kernel = pipelines::attention(width);
-        let Some(kernel) = kernel else {
-            return refuse(format!("attention: heads of {width} columns, at most 128 are implemented"));
-        };
-        let out = self.tensor(x.rows, hidden)?;
-        let value_start = if matches!(qkv, Qkv::Joined(_)) { x.start() + 2 * hidden as u32 } else { value.start() };
-        let tiles: Vec<u32> = kernels::attention::tiles(lengths).into_iter().flatten().collect();
-        let grid = [tiles.len() / 3, heads];
-        let place = self.gpu.look_up(tiles);
-        let strides = [x.stride() as u32, value.stride() as u32];
-        let [query, key] = [x.start(), x.start() + hidden as u32];
-        let scale = kernels::attention::scale(width).to_bits();
-        let (width, hidden, out_stride) = (width as u32, hidden as u32, out.stride() as u32);
-        let params =
-            [width, hidden, query, key, value_start, strides[0], strides[1], out.start(), out_stride, place, scale];
-        let slots: &[&Slot] = &[&x.slot, &value.slot, &out.slot];
-        self.gpu.record(Dispatch { kernel, params: &params, slots, groups: None, grid })?;
-        Ok(out)
+        self.attend(qkv, heads, lengths)
     }
 
     fn add(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
@@ -288,6 +282,10 @@ impl Backend for WebGpuBackend {
         let params = [x.rows as u32, columns, x.start(), strides[0], out.start(), strides[1], place];
         self.by_row(Kernel::Trigram, &params, &[&x.slot, &out.slot], None, x.rows)?;
         Ok(out)
+    }
+
+    fn busy_rows(&self) -> usize {
+        BUSY_ROWS
     }
 
     async fn to_host(&self, x: &Tensor) -> Result<Vec<f32>> {

@@ -38,7 +38,8 @@ impl Layouts {
         let common = layout(device, &[storage(false), storage(true), params()]);
         let matrix = layout(device, &[storage(true), storage(true)]);
         let vector = layout(device, &[storage(true)]);
-        let nothing = vector_buffer(device, 16);
+        // As much as one tile reads.
+        let nothing = vector_buffer(device, 4096);
         let no_matrix = group(device, &matrix, &[nothing.as_entire_binding(), nothing.as_entire_binding()]);
         Self { common, matrix, vector, no_matrix }
     }
@@ -122,6 +123,10 @@ fn group(
 pub(super) struct Pipelines {
     kernels: Vec<Kernel>,
     compiled: Vec<wgpu::ComputePipeline>,
+    /// For all products, if it has been chosen.
+    tile: Option<Tile>,
+    /// Whether kernels are compiled with tests of their indices.
+    checked: bool,
 }
 
 impl Pipelines {
@@ -137,32 +142,59 @@ impl Pipelines {
         let mut kernels = vec![Kernel::Add, Kernel::AddNorm, Kernel::Columns, Kernel::Rows, Kernel::Trigram];
         kernels.extend(HEADS.map(Kernel::Attention));
         if numbers.contains(&Numbers::Int8) {
-            kernels.push(Kernel::Quantize);
+            kernels.extend([Kernel::Quantize, Kernel::HeadScales]);
+            kernels.extend(HEADS.map(Kernel::AttentionExact));
         }
         for numbers in numbers {
-            let tiles = options.tile.map_or_else(|| vec![SMALL, LARGE], |tile| vec![tile]);
-            kernels.extend(tiles.into_iter().map(|tile| Kernel::Linear(numbers, tile)));
+            kernels.extend([SMALL, LARGE].map(|tile| Kernel::Linear(numbers, tile)));
             kernels.push(Kernel::LinearSmall(numbers));
         }
         kernels
     }
 
     /// Compiles them; what a compiler refuses is told to the error scope.
-    pub(super) fn new(device: &wgpu::Device, layouts: &Layouts, kernels: &[Kernel]) -> Self {
-        let compile = |&kernel: &Kernel| {
-            let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
-            let label = Some(kernel.name());
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
-            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label,
-                layout: Some(&layouts.pipeline(device, kernel.weights())),
-                module: &module,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
-            })
+    pub(super) fn new(device: &wgpu::Device, layouts: &Layouts, kernels: &[Kernel], checked: bool) -> Self {
+        let mut pipelines = Self { kernels: Vec::new(), compiled: Vec::new(), tile: None, checked };
+        kernels.iter().for_each(|&kernel| pipelines.add(device, layouts, kernel));
+        pipelines
+    }
+
+    fn add(&mut self, device: &wgpu::Device, layouts: &Layouts, kernel: Kernel) {
+        let source = wgpu::ShaderSource::Wgsl(kernel.source().into());
+        let label = Some(kernel.name());
+        let description = wgpu::ShaderModuleDescriptor { label, source };
+        let module = match self.checked {
+            true => device.create_shader_module(description),
+            // Safety: every loop of every kernel ends, and every index lies in its array: what is not a constant is bounded by a
+            // test or a minimum beside it. `tests/webgpu` runs all of them with checks too.
+            false => unsafe {
+                device.create_shader_module_trusted(description, wgpu::ShaderRuntimeChecks::unchecked())
+            },
         };
-        Self { kernels: kernels.to_vec(), compiled: kernels.iter().map(compile).collect() }
+        self.compiled.push(device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&layouts.pipeline(device, kernel.weights())),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        }));
+        self.kernels.push(kernel);
+    }
+
+    /// Cuts all products of more than a few rows up like that; without a tile by their shape.
+    pub(super) fn use_tile(&mut self, device: &wgpu::Device, layouts: &Layouts, tile: Option<Tile>) {
+        self.tile = tile;
+        let numbers = self.kernels.iter().filter_map(|kernel| match kernel {
+            Kernel::LinearSmall(numbers) => Some(*numbers),
+            _ => None,
+        });
+        for numbers in numbers.collect::<Vec<_>>() {
+            let kernel = tile.map(|tile| Kernel::Linear(numbers, tile));
+            if let Some(kernel) = kernel.filter(|kernel| !self.kernels.contains(kernel)) {
+                self.add(device, layouts, kernel);
+            }
+        }
     }
 
     pub(super) fn kernels(&self) -> &[Kernel] {
@@ -181,24 +213,18 @@ impl Pipelines {
     }
 
     /// The kernel that makes a product of that shape, and its workgroups.
-    pub(super) fn product(
-        &self,
-        numbers: Numbers,
-        tile: Option<Tile>,
-        rows: usize,
-        columns: usize,
-    ) -> (Kernel, [usize; 2]) {
+    pub(super) fn product(&self, numbers: Numbers, rows: usize, columns: usize) -> (Kernel, [usize; 2]) {
         if rows <= FEW_ROWS {
             return (Kernel::LinearSmall(numbers), [columns.div_ceil(64), rows]);
         }
         let groups = |tile: Tile| [columns.div_ceil(tile.columns), rows.div_ceil(tile.rows)];
         let fills = groups(LARGE).iter().product::<usize>() >= ENOUGH;
-        let tile = tile.unwrap_or(if fills { LARGE } else { SMALL });
+        let tile = self.tile.unwrap_or(if fills { LARGE } else { SMALL });
         (Kernel::Linear(numbers, tile), groups(tile))
     }
 }
 
-/// The attention kernel for heads of that width.
-pub(super) fn attention(width: usize) -> Option<Kernel> {
-    HEADS.into_iter().find(|quads| 4 * quads >= width).map(Kernel::Attention)
+/// The quads for which attention over heads of that width is compiled.
+pub(super) fn head_quads(width: usize) -> Option<usize> {
+    HEADS.into_iter().find(|quads| 4 * quads >= width)
 }

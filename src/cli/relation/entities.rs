@@ -29,7 +29,7 @@ pub(super) enum Source<B: Shared> {
     /// By the hash of the note, in the unit that their document states.
     Tagged { file: String, notes: BTreeMap<String, (OffsetUnit, Vec<Given>)> },
     /// A tagger, loaded when a note needs it.
-    Tagger { engine: fn() -> B, place: Option<PathBuf>, threads: usize, loaded: OnceLock<Box<Tag<B>>> },
+    Tagger { engine: fn() -> Result<B>, place: Option<PathBuf>, threads: usize, loaded: OnceLock<Box<Tag<B>>> },
 }
 
 /// What is read of a tagging document.
@@ -63,7 +63,7 @@ impl<B: Shared> Source<B> {
         Ok(Self::Tagged { file, notes })
     }
 
-    pub(super) fn tagger(engine: fn() -> B, place: Option<PathBuf>, threads: usize) -> Self {
+    pub(super) fn tagger(engine: fn() -> Result<B>, place: Option<PathBuf>, threads: usize) -> Self {
         Self::Tagger { engine, place, threads, loaded: OnceLock::new() }
     }
 
@@ -90,9 +90,9 @@ impl<B: Shared> Source<B> {
 }
 
 /// The tagger, ready to be kept.
-fn load<B: Shared>(engine: fn() -> B, place: Option<PathBuf>) -> Result<impl FnOnce() -> Box<Tag<B>>> {
+fn load<B: Shared>(engine: fn() -> Result<B>, place: Option<PathBuf>) -> Result<impl FnOnce() -> Box<Tag<B>>> {
     let place = files::find_model(place)?;
     let folder = files::read_folder(&place)?;
-    let tagger = Tagger::load(engine(), &folder).with_context(|| format!("tagger: {}", place.display()))?;
+    let tagger = Tagger::load(engine()?, &folder).with_context(|| format!("tagger: {}", place.display()))?;
     Ok(move || Box::new(Tag { tagger, options: TagOptions::default(), unit: OffsetUnit::Utf8, form: Form::default() }))
 }

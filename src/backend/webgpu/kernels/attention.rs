@@ -3,7 +3,7 @@
 use crate::backend::Lengths;
 
 /// Query rows of a workgroup.
-const ROWS: usize = 64;
+pub(super) const ROWS: usize = 64;
 
 /// The score of a key that does not exist.
 const NOTHING: f32 = -1e30;

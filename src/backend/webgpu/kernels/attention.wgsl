@@ -38,7 +38,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let tile = params.tiles + 3u * group.x;
     let first_row = numbers[tile];
     let length = numbers[tile + 1u];
-    let row = first_row + numbers[tile + 2u] + thread;
+    let own = numbers[tile + 2u] + thread;
+    // A thread beyond the last row does what the last one does, and writes nothing.
+    let row = first_row + min(own, length - 1u);
     let column = group.y * params.width;
 
     let query = params.query + row * params.query_stride + column;
@@ -78,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             context_{q} += weights.x * values[at + {q}u] + weights.y * values[at + QUADS + {q}u] + weights.z * values[at + 2u * QUADS + {q}u] + weights.w * values[at + 3u * QUADS + {q}u];
         }
     }
-    if numbers[tile + 2u] + thread >= length {
+    if own >= length {
         return;
     }
     let out = params.out + row * params.out_stride;

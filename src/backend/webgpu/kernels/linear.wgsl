@@ -4,8 +4,8 @@
 // {i}, {j}, {a} or {b} stands for one line for each row of a thread, each of its column quads, and each part of the two tiles
 // that a thread fetches: sums are named variables, because an array that a compiler does not unroll lies in slow memory.
 //
-// Rows of x and of the weight are filled up with zeros, so that no product needs a guard. Rows beyond R are read (whatever is
-// there) and not written.
+// Rows of x and of the weight are filled up with zeros, so that no product needs a guard. What lies beyond the last row or column
+// is made of the last one, and not written: every index is inside its array.
 
 struct Params {
     rows: u32,
@@ -44,8 +44,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_row = group.y * TILE_ROWS;
     let first_quad = group.x * COLUMN_QUADS;
 
-    let x_{a} = params.x + (first_row + (thread + {a}u * THREADS) / DEPTH_QUADS) * params.x_stride + (thread + {a}u * THREADS) % DEPTH_QUADS;
-    let weight_{b} = (thread + {b}u * THREADS) / COLUMN_QUADS * params.weight_stride + first_quad + (thread + {b}u * THREADS) % COLUMN_QUADS;
+    let x_{a} = params.x + min(first_row + (thread + {a}u * THREADS) / DEPTH_QUADS, params.rows - 1u) * params.x_stride + (thread + {a}u * THREADS) % DEPTH_QUADS;
+    let weight_{b} = (thread + {b}u * THREADS) / COLUMN_QUADS * params.weight_stride + min(first_quad + (thread + {b}u * THREADS) % COLUMN_QUADS, params.weight_stride - 1u);
     var next_x_{a} = load_x(x_{a});
     var next_weight_{b} = load_weight(weight_{b});
 

@@ -28,8 +28,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let quad = group.x * QUADS + thread % QUADS;
     let x = params.x + row * params.x_stride;
     var sum = Sum();
+    // Beyond the last column the last one is read, and not written.
+    let column = min(quad, params.weight_stride - 1u);
     for (var k = thread / QUADS; k < params.depth / 4u; k += SLICES) {
-        let w = 4u * k * params.weight_stride + quad;
+        let w = 4u * k * params.weight_stride + column;
         sum = multiply_add(sum, load_x(x + k), load_weight(w), load_weight(w + params.weight_stride),
             load_weight(w + 2u * params.weight_stride), load_weight(w + 3u * params.weight_stride));
     }

@@ -7,6 +7,7 @@
 pub mod add;
 pub mod add_norm;
 pub mod attention;
+pub mod attention_exact;
 pub mod columns;
 pub mod linear;
 pub mod linear_small;
@@ -61,8 +62,12 @@ pub enum Kernel {
     AddNorm,
     /// `attention.wgsl` for heads of at most that many quads.
     Attention(usize),
+    /// `attention_exact.wgsl`, likewise.
+    AttentionExact(usize),
     /// `columns.wgsl`.
     Columns,
+    /// `head_scales.wgsl`.
+    HeadScales,
     /// `linear.wgsl`.
     Linear(Numbers, Tile),
     /// `linear_small.wgsl`.
@@ -93,7 +98,9 @@ impl Kernel {
             Self::Add => "add",
             Self::AddNorm => "add_norm",
             Self::Attention(_) => "attention",
+            Self::AttentionExact(_) => "attention_exact",
             Self::Columns => "columns",
+            Self::HeadScales => "head_scales",
             Self::Linear(..) => "linear",
             Self::LinearSmall(_) => "linear_small",
             Self::Quantize => "quantize",
@@ -115,11 +122,15 @@ impl Kernel {
         match self {
             Self::Add => plain(include_str!("add.wgsl")),
             Self::AddNorm => plain(include_str!("add_norm.wgsl")),
-            Self::Attention(quads) => attention(quads),
+            Self::Attention(quads) => attention(quads, include_str!("attention.wgsl")),
+            Self::AttentionExact(quads) => {
+                attention(quads, include_str!("attention_exact.wgsl")) + include_str!("quotient.wgsl")
+            }
             Self::Columns => plain(include_str!("columns.wgsl")),
             Self::Linear(numbers, tile) => linear(numbers, tile),
             Self::LinearSmall(numbers) => product(numbers, "", include_str!("linear_small.wgsl")),
-            Self::Quantize => plain(include_str!("quantize.wgsl")),
+            Self::HeadScales => plain(include_str!("head_scales.wgsl")) + include_str!("quotient.wgsl"),
+            Self::Quantize => plain(include_str!("quantize.wgsl")) + include_str!("quotient.wgsl"),
             Self::Rows => plain(include_str!("rows.wgsl")),
             Self::Trigram => plain(include_str!("trigram.wgsl")),
         }
@@ -135,9 +146,9 @@ pub(super) fn attention_keys(quads: usize) -> usize {
     if quads > 16 { 16 } else { 32 }
 }
 
-fn attention(quads: usize) -> String {
+fn attention(quads: usize, body: &str) -> String {
     let keys = attention_keys(quads);
-    let body = repeated(include_str!("attention.wgsl"), &[("{q}", quads)]);
+    let body = repeated(body, &[("{q}", quads)]);
     format!("const QUADS = {quads}u;\nconst KEYS = {keys}u;\n\n{body}")
 }
 

@@ -1,8 +1,5 @@
 //! Rows as int8.
 
-/// 127 with 24 bits.
-const MANTISSA_OF_127: u32 = 0xfe_0000;
-
 /// Rows below this magnitude become zeros.
 const SMALLEST: f32 = 1e-30;
 
@@ -11,31 +8,31 @@ pub fn quantize(row: &[f32]) -> (Vec<i8>, f32) {
     let largest = row.iter().fold(0.0, |best: f32, x| best.max(x.abs()));
     let (mut inverse, mut scale) = (0.0, 0.0);
     if largest >= SMALLEST {
-        let mantissa = (largest.to_bits() & 0x7f_ffff) | 0x80_0000;
-        let exponent = largest.to_bits() >> 23;
-        inverse = quotient(MANTISSA_OF_127, mantissa, 260 - exponent);
-        scale = quotient(mantissa, MANTISSA_OF_127, exponent - 6);
+        inverse = quotient(127.0, largest);
+        scale = quotient(largest, 127.0);
     }
     (row.iter().map(|x| (x * inverse).round_ties_even() as i8).collect(), scale)
 }
 
-/// `a / b`, rounded to the nearest float, halves to even. Both have 24 bits; `exponent` is that of a quotient of at least one.
-fn quotient(a: u32, b: u32, exponent: u32) -> f32 {
-    let (mut rest, mut power) = (a, exponent);
-    if rest < b {
+/// The twin of `quotient.wgsl`: `a / b` of positive normal floats, rounded to the nearest, halves to even.
+pub(super) fn quotient(a: f32, b: f32) -> f32 {
+    let mantissa = |x: f32| (x.to_bits() & 0x7f_ffff) | 0x80_0000;
+    let (mut rest, by) = (mantissa(a), mantissa(b));
+    let mut power = (a.to_bits() >> 23) + 127 - (b.to_bits() >> 23);
+    if rest < by {
         rest <<= 1;
         power -= 1;
     }
     let mut bits = 0;
     for _ in 0..24 {
         bits <<= 1;
-        if rest >= b {
-            rest -= b;
+        if rest >= by {
+            rest -= by;
             bits |= 1;
         }
         rest <<= 1;
     }
-    if rest > b || (rest == b && bits & 1 == 1) {
+    if rest > by || (rest == by && bits & 1 == 1) {
         bits += 1;
     }
     f32::from_bits((power << 23) + bits - 0x80_0000)
@@ -55,9 +52,7 @@ mod tests {
             let (row, scale) = quantize(&[x]);
             assert_eq!(scale.to_bits(), (x / 127.0).to_bits(), "{x:e} / 127");
             assert_eq!(row, [127], "{x:e}");
-            let mantissa = (x.to_bits() & 0x7f_ffff) | 0x80_0000;
-            let inverse = quotient(MANTISSA_OF_127, mantissa, 260 - (x.to_bits() >> 23));
-            assert_eq!(inverse.to_bits(), (127.0 / x).to_bits(), "127 / {x:e}");
+            assert_eq!(quotient(127.0, x).to_bits(), (127.0 / x).to_bits(), "127 / {x:e}");
         }
     }
 }

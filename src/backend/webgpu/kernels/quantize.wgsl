@@ -1,6 +1,5 @@
 // Rows as int8 with one scale a row: the largest magnitude becomes 127, halves go to the even neighbour. The same integers and
-// scales as on the CPU, so that both engines multiply the same numbers: quotients are made of integers, because a GPU's division
-// may be off by 2.5 units in the last place.
+// scales as on the CPU, so that both engines multiply the same numbers.
 
 struct Params {
     rows: u32,
@@ -21,8 +20,6 @@ struct Params {
 const THREADS = 64u;
 // Rows below this magnitude become zeros: their scale would not be a normal number.
 const SMALLEST = 1e-30;
-// 127 with 24 bits.
-const MANTISSA_OF_127 = 0xfe0000u;
 
 var<workgroup> largest: array<f32, THREADS>;
 
@@ -45,10 +42,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var inverse = 0.0;
     var scale = 0.0;
     if best >= SMALLEST {
-        let mantissa = (bitcast<u32>(best) & 0x7fffffu) | 0x800000u;
-        let exponent = bitcast<u32>(best) >> 23u;
-        inverse = quotient(MANTISSA_OF_127, mantissa, 260u - exponent);
-        scale = quotient(mantissa, MANTISSA_OF_127, exponent - 6u);
+        inverse = quotient(127.0, best);
+        scale = quotient(best, 127.0);
     }
     for (var word = thread; word < params.out_stride; word += THREADS) {
         var bits = 0u;
@@ -64,28 +59,4 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if thread == 0u {
         arena[params.scales + row] = bitcast<u32>(scale);
     }
-}
-
-// a / b, rounded to the nearest float, halves to even. Both have 24 bits; `exponent` is that of a quotient of at least one.
-fn quotient(a: u32, b: u32, exponent: u32) -> f32 {
-    var rest = a;
-    var power = exponent;
-    if rest < b {
-        rest <<= 1u;
-        power -= 1u;
-    }
-    var bits = 0u;
-    for (var i = 0u; i < 24u; i++) {
-        bits <<= 1u;
-        if rest >= b {
-            rest -= b;
-            bits |= 1u;
-        }
-        rest <<= 1u;
-    }
-    if rest > b || (rest == b && (bits & 1u) == 1u) {
-        bits += 1u;
-    }
-    // A mantissa that was rounded up to 2^24 carries into the exponent.
-    return bitcast<f32>((power << 23u) + bits - 0x800000u);
 }
