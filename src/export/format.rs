@@ -1,9 +1,12 @@
 //! The forms by their names, and the one door to all of them.
 
 use super::assertion::Named;
+use super::check::Checked;
+use super::fhir::FhirOptions;
 use super::json::Document;
 use super::node::input;
-use super::{csv, doccano};
+use super::tree::{Tree, object};
+use super::{brat, conll, csv, displacy, doccano, fhir, html, prodigy};
 use crate::error::Result;
 
 /// A form of results.
@@ -13,10 +16,22 @@ pub enum Format {
     Json,
     /// The document in one line.
     Jsonl,
+    /// A FHIR R4 Bundle in one line.
+    Fhir,
+    /// The `.ann` file of brat, which stands beside the note as `.txt`.
+    Brat,
+    /// A token a line with its IOB2 tag.
+    Conll,
     /// What doccano imports, one line.
     Doccano,
+    /// What prodigy imports, one line.
+    Prodigy,
+    /// What displaCy draws, one line.
+    Displacy,
     /// A table, one row an entity.
     Csv,
+    /// A page of its own.
+    Html,
 }
 
 /// What is said besides document and note.
@@ -24,6 +39,8 @@ pub enum Format {
 pub struct Options {
     /// What the note is called, where the form has a place for it. May be empty.
     pub name: String,
+    /// For [`Format::Fhir`].
+    pub fhir: FhirOptions,
 }
 
 impl Options {
@@ -34,10 +51,21 @@ impl Options {
 }
 
 impl Named for Format {
-    const ALL: &'static [Self] = &[Self::Json, Self::Jsonl, Self::Doccano, Self::Csv];
+    const ALL: &'static [Self] = &[
+        Self::Json,
+        Self::Jsonl,
+        Self::Fhir,
+        Self::Brat,
+        Self::Conll,
+        Self::Doccano,
+        Self::Prodigy,
+        Self::Displacy,
+        Self::Csv,
+        Self::Html,
+    ];
 
     fn name(self) -> &'static str {
-        ["json", "jsonl", "doccano", "csv"][self as usize]
+        ["json", "jsonl", "fhir", "brat", "conll", "doccano", "prodigy", "displacy", "csv", "html"][self as usize]
     }
 }
 
@@ -46,14 +74,16 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Jsonl | Self::Doccano => "jsonl",
+            Self::Fhir => "fhir.json",
+            Self::Brat => "ann",
+            Self::Jsonl | Self::Doccano | Self::Prodigy | Self::Displacy => "jsonl",
+            Self::Conll | Self::Csv | Self::Html => self.name(),
         }
     }
 
     /// Whether what is written of several notes may stand in one file, one [`body`] after the other.
     pub fn holds_several(self) -> bool {
-        true
+        !matches!(self, Self::Brat | Self::Html)
     }
 
     /// What stands once at the top of a file, before the first [`body`].
@@ -65,7 +95,7 @@ impl Format {
 /// A file of one note, in UTF-8.
 ///
 /// # Errors
-/// As [`Document::check`].
+/// As [`Document::check`]; options of FHIR that FHIR does not allow.
 pub fn write(format: Format, document: &Document, note: &str, options: &Options) -> Result<String> {
     Ok([format.header(), &body(format, document, note, options)?].concat())
 }
@@ -73,18 +103,34 @@ pub fn write(format: Format, document: &Document, note: &str, options: &Options)
 /// What [`write()`] writes without its header: what a further note adds to a file.
 ///
 /// # Errors
-/// As [`Document::check`].
+/// As [`write()`].
 pub fn body(format: Format, document: &Document, note: &str, options: &Options) -> Result<String> {
     let checked = document.check(note)?;
-    match format {
-        Format::Json => json(serde_json::to_string_pretty(document)),
-        Format::Jsonl => json(serde_json::to_string(document)),
+    Ok(match format {
+        Format::Json => json(serde_json::to_string_pretty(document))?,
+        Format::Jsonl => json(serde_json::to_string(document))?,
+        Format::Fhir => fhir::write(&checked, options)?,
+        Format::Brat => brat::write(&checked),
+        Format::Conll => conll::write(&checked, options),
         Format::Doccano => doccano::write(&checked, options),
-        Format::Csv => Ok(csv::write(&checked, options)),
-    }
+        Format::Prodigy => prodigy::write(&checked, options),
+        Format::Displacy => displacy::write(&checked, options),
+        Format::Csv => csv::write(&checked, options),
+        Format::Html => html::write(&checked, options),
+    })
 }
 
 /// JSON with the line break at its end.
-pub(super) fn json(written: serde_json::Result<String>) -> Result<String> {
+fn json(written: serde_json::Result<String>) -> Result<String> {
     written.map(|text| text + "\n").map_err(|_| input("the document cannot be written as JSON".into()))
+}
+
+/// What an annotation tool shows beside a text.
+pub(super) fn meta(checked: &Checked<'_>, options: &Options) -> Tree {
+    let document = checked.document;
+    object([
+        ("name", options.name.as_str().into()),
+        ("text_sha256", document.text_sha256.as_str().into()),
+        ("model", document.model.id.as_str().into()),
+    ])
 }

@@ -5,18 +5,25 @@
 
 pub mod annotation;
 pub mod assertion;
+pub mod brat;
 mod check;
 pub mod classification;
+pub mod conll;
 pub mod csv;
+pub mod displacy;
 pub mod doccano;
+pub mod fhir;
 mod format;
+mod html;
 pub mod json;
 pub mod nli;
 mod node;
+pub mod prodigy;
 mod read;
 pub mod relations;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::borrow::Cow;
 

@@ -20,10 +20,22 @@ pub(crate) enum Form {
     Json,
     /// one line a note
     Jsonl,
+    /// a FHIR R4 Bundle in one line
+    Fhir,
+    /// the .ann file of brat, beside the note as .txt
+    Brat,
+    /// a token a line with its IOB2 tag
+    Conll,
     /// one line a note, for doccano
     Doccano,
+    /// one line a note, for prodigy
+    Prodigy,
+    /// one line a note, for displaCy
+    Displacy,
     /// a table, one row an entity
     Csv,
+    /// a page that prints
+    Html,
 }
 
 impl Form {
