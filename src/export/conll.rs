@@ -17,8 +17,8 @@ use std::ops::Range;
 
 use super::annotation::{Annotation, Marked, placed};
 use super::check::{Checked, Placed};
-use super::format::Options;
 use super::node::input;
+use super::options::Options;
 use crate::error::Result;
 
 /// One document.

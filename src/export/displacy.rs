@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::annotation::{Annotation, Marked, placed};
 use super::assertion::Assertion;
 use super::check::{Checked, Placed};
-use super::format::Options;
 use super::html::escape;
 use super::node::input;
+use super::options::Options;
 use super::tree::{Tree, object};
 use crate::error::Result;
 

@@ -2,9 +2,9 @@
 
 use super::assertion::Named;
 use super::check::Checked;
-use super::fhir::FhirOptions;
 use super::json::Document;
 use super::node::input;
+use super::options::Options;
 use super::tree::{Tree, object};
 use super::{brat, conll, csv, displacy, doccano, fhir, html, prodigy};
 use crate::error::Result;
@@ -32,22 +32,6 @@ pub enum Format {
     Csv,
     /// A page of its own.
     Html,
-}
-
-/// What is said besides document and note.
-#[derive(Clone, Default)]
-pub struct Options {
-    /// What the note is called, where the form has a place for it. May be empty.
-    pub name: String,
-    /// For [`Format::Fhir`].
-    pub fhir: FhirOptions,
-}
-
-impl Options {
-    /// Nothing but a name.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
-    }
 }
 
 impl Named for Format {

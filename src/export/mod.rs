@@ -18,6 +18,7 @@ mod html;
 pub mod json;
 pub mod nli;
 mod node;
+pub mod options;
 pub mod prodigy;
 mod read;
 pub mod relations;
@@ -34,7 +35,8 @@ use crate::tasks::sequences::{self, Answer, ModelInfo};
 use crate::text::offsets::OffsetUnit;
 
 pub use check::{Checked, Placed};
-pub use format::{Format, Options, body, write};
+pub use format::{Format, body, write};
+pub use options::Options;
 
 /// The length of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::annotation::{Annotation, Marked, placed};
 use super::assertion::Assertion;
 use super::check::{Checked, Placed};
-use super::format::{Options, meta};
+use super::format::meta;
 use super::node::input;
+use super::options::Options;
 use super::tree::{Tree, list, object};
 use crate::error::Result;
 

@@ -7,6 +7,7 @@ use super::annotation::Annotation;
 use super::assertion::{Assertion, Named};
 use super::fhir::{FhirOptions, Resource};
 use super::json::Document;
+use super::options::mapping;
 use super::{Format, Options, body, brat, conll, csv, displacy, doccano, prodigy, write};
 use crate::error::ErrorKind;
 
@@ -51,6 +52,24 @@ fn a_document_is_read_as_it_was_written() {
         let written = serde_json::to_value(&document).unwrap();
         assert_eq!(written, serde_json::from_str::<Value>(json).unwrap());
         assert_eq!(serde_json::from_value::<Document>(written).unwrap(), document);
+    }
+}
+
+/// What `verify.py` beside these files has read with programs that others wrote. `make_exports.sh` writes them anew.
+#[test]
+fn the_exports_are_those_that_others_read() {
+    let golden = [
+        (Format::Fhir, include_str!("../../tests/fixtures/export/note.fhir.json")),
+        (Format::Brat, include_str!("../../tests/fixtures/export/note.ann")),
+        (Format::Conll, include_str!("../../tests/fixtures/export/note.conll")),
+        (Format::Doccano, include_str!("../../tests/fixtures/export/note.doccano.jsonl")),
+        (Format::Prodigy, include_str!("../../tests/fixtures/export/note.prodigy.jsonl")),
+        (Format::Displacy, include_str!("../../tests/fixtures/export/note.displacy.jsonl")),
+        (Format::Csv, include_str!("../../tests/fixtures/export/note.csv")),
+    ];
+    for (format, expected) in golden {
+        let written = write(format, &document(), NOTE, &Options::named("note.txt")).unwrap();
+        assert!(written == expected, "{format:?}: other than the file");
     }
 }
 
@@ -440,6 +459,31 @@ fn options_of_fhir() {
     ] {
         assert!(refused(recorded(wrong)).starts_with("recorded: expected"), "{wrong}");
     }
+}
+
+#[test]
+fn options_from_json() {
+    let json = r#"{"name": "a", "subject": "Patient/1", "withoutNote": true, "resources": {"ANATOMY": "None", "X": "Procedure"}}"#;
+    let Options { name, fhir } = Options::read(json).unwrap();
+    assert_eq!(
+        (&*name, fhir.subject.as_deref(), fhir.without_note, fhir.recorded),
+        ("a", Some("Patient/1"), true, None)
+    );
+    assert_eq!(fhir.resources, [("ANATOMY".into(), Resource::None), ("X".into(), Resource::Procedure)]);
+    for (wrong, message) in [
+        ("", "options: expected a JSON object"),
+        ("[]", "options.name: "),
+        (r#"{"secret": 1}"#, "options: expected none but name, subject"),
+        (r#"{"subject": 1}"#, "options.subject: expected a string, found a number"),
+        (r#"{"withoutNote": "secret"}"#, "options.withoutNote: expected true or false"),
+        (r#"{"resources": {"A": "secret"}}"#, "options.resources: expected one of Condition, Med"),
+    ] {
+        let shown = Options::read(wrong).err().unwrap().to_string();
+        assert!(shown.starts_with(message) || wrong == "[]", "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+    assert_eq!(mapping("A=B=Condition").err().map(|error| error.kind()), Some(ErrorKind::Input));
+    assert_eq!(mapping("A=Condition").unwrap(), ("A".into(), Resource::Condition));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! `Error` with a `code`; a panic aborts the instance and is the worker's business.
 
 mod classify;
+mod export;
 mod job;
 mod kernels;
 mod ner;

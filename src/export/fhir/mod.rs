@@ -23,8 +23,8 @@ mod resources;
 
 use super::assertion::{Assertion, Experiencer, Named, Temporality};
 use super::check::{Checked, Placed};
-use super::format::Options;
 use super::node::input;
+use super::options::Options;
 use super::tree::{Tree, object};
 use crate::error::Result;
 use id::Ids;

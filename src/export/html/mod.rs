@@ -8,8 +8,8 @@ mod marks;
 
 use super::assertion::Assertion;
 use super::check::{Checked, Placed};
-use super::format::Options;
 use super::json::Entity;
+use super::options::Options;
 use marks::marked;
 
 const STYLE: &str = include_str!("style.css");

@@ -1,0 +1,53 @@
+//! A result in another form.
+
+use wasm_bindgen::prelude::*;
+
+use super::job::{Job, Question};
+use crate::error::{Error, ErrorKind, Result};
+use crate::export::assertion::Named;
+use crate::export::json::Document;
+use crate::export::{Format, Options, write};
+
+/// Writes a result of a tagger, or a corrected copy, in another form. `document` and `options` are JSON. A question of no
+/// passes: [`Job::finish`] gives the text.
+///
+/// # Errors
+/// A format of another name; options of another form.
+#[wasm_bindgen(js_name = startExport)]
+pub fn start(note: String, document: String, format: &str, options: &str) -> Result<Job, JsValue> {
+    let format = Format::of(format).ok_or_else(|| {
+        let names: Vec<_> = Format::ALL.iter().map(|format| format.name()).collect();
+        input(format!("format: expected one of {}", names.join(", ")))
+    })?;
+    Ok(Job::new(Export { note, document, format, options: Options::read(options)? }))
+}
+
+struct Export {
+    note: String,
+    document: String,
+    format: Format,
+    options: Options,
+}
+
+impl Question for Export {
+    fn passes(&self) -> usize {
+        0
+    }
+
+    fn judge(&self, _pass: usize) -> Result<Vec<f32>> {
+        Err(input("an export has no passes".into()))
+    }
+
+    fn accept(&mut self, _pass: usize, _logits: Vec<f32>) -> Result<()> {
+        Err(input("an export has no passes".into()))
+    }
+
+    fn finish(self: Box<Self>) -> Result<String> {
+        let document = Document::read(&self.document, &self.note)?;
+        write(self.format, &document, &self.note, &self.options)
+    }
+}
+
+fn input(message: String) -> Error {
+    Error::new(ErrorKind::Input, message)
+}
