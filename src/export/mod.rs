@@ -34,6 +34,7 @@ use sha2::{Digest, Sha256};
 use crate::tasks::sequences::{self, Answer, ModelInfo};
 use crate::text::offsets::OffsetUnit;
 
+pub use assertion::Named;
 pub use check::{Checked, Placed};
 pub use format::{Format, body, write};
 pub use options::Options;
