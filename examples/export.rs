@@ -4,9 +4,8 @@
 
 use std::process::ExitCode;
 
-use clinlite::export::assertion::Named;
 use clinlite::export::json::Document;
-use clinlite::export::{Format, Options, write};
+use clinlite::export::{Format, Named, Options, write};
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {

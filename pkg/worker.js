@@ -5,7 +5,7 @@
  * inside WebAssembly leaves the instance in an unknown state: the worker says `broken` and is ended by the page.
  */
 
-import { Classifier, Extractor, Nli, startExport, Tagger } from './dist/clinlite.js';
+import { Classifier, Export, Extractor, Nli, Tagger } from './dist/clinlite.js';
 import { startEngine } from './engine.js';
 import { failure, fetchFolder, handOver, listFolder, setAside, takeBack } from './files.js';
 
@@ -106,7 +106,7 @@ const starts = {
   relate: ({ note, entities, none, maxPieces, maxLines }) => model.start(note, entities, none, maxPieces, maxLines),
   infer: ({ premise, hypothesis }) => model.start(premise, hypothesis),
   classify: ({ text, pooling, threshold }) => model.start(text, pooling, threshold),
-  export: ({ note, document, format, options }) => startExport(note, document, format, options),
+  export: ({ note, document, format, options }) => Export.start(note, document, format, options),
 };
 
 /** How many passes a question takes. */

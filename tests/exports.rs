@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use clinlite::export::assertion::Named;
 use clinlite::export::json::Document;
-use clinlite::export::{Format, Options, write};
+use clinlite::export::{Format, Named, Options, write};
 use clinlite::train::readers::{DataSet, Format as Source};
 
 use crate::support::{Scratch, fixture_path};

@@ -369,10 +369,10 @@ fn what_a_note_says_becomes_the_right_resource() {
     let expected = [
         ("chest pain", "Condition", "refuted", ""),
         ("fever", "Condition", "unconfirmed", "active"),
-        ("cafe\u{301}-au-lait spots", "Condition", "unconfirmed", "active"),
+        ("cafe\u{301}-au-lait spots", "Condition", "unconfirmed", ""),
         ("MI", "FamilyMemberHistory", "partial", ""),
         ("pul-\r\n\tmonary embolism", "Condition", "provisional", ""),
-        ("embolism", "Condition", "unconfirmed", "active"),
+        ("embolism", "Condition", "unconfirmed", ""),
         ("DVT today", "Condition", "provisional", ""),
         ("CABG", "Procedure", "unknown", ""),
         ("metformin", "MedicationStatement", "unknown", ""),

@@ -4,42 +4,47 @@ use wasm_bindgen::prelude::*;
 
 use super::job::{Job, Question};
 use crate::error::{Error, ErrorKind, Result};
-use crate::export::assertion::Named;
 use crate::export::json::Document;
-use crate::export::{Format, Options, write};
+use crate::export::{Format, Named, Options, write};
 
-/// Writes a result of a tagger, or a corrected copy, in another form. `document` and `options` are JSON. A question of no
-/// passes: [`Job::finish`] gives the text.
-///
-/// # Errors
-/// A format of another name; options of another form.
-#[wasm_bindgen(js_name = startExport)]
-pub fn start(note: String, document: String, format: &str, options: &str) -> Result<Job, JsValue> {
-    let format = Format::of(format).ok_or_else(|| {
-        let names: Vec<_> = Format::ALL.iter().map(|format| format.name()).collect();
-        input(format!("format: expected one of {}", names.join(", ")))
-    })?;
-    Ok(Job::new(Export { note, document, format, options: Options::read(options)? }))
+/// Results of a tagger in other forms.
+#[wasm_bindgen]
+pub struct Export;
+
+#[wasm_bindgen]
+impl Export {
+    /// Writes a result, or a corrected copy, in another form. `document` and `options` are JSON. A question of no passes:
+    /// [`Job::finish`] gives the text.
+    ///
+    /// # Errors
+    /// A format of another name; options of another form.
+    pub fn start(note: String, document: String, format: &str, options: &str) -> Result<Job, JsValue> {
+        let format = Format::of(format).ok_or_else(|| {
+            let names: Vec<_> = Format::ALL.iter().map(|format| format.name()).collect();
+            input(&format!("format: expected one of {}", names.join(", ")))
+        })?;
+        Ok(Job::new(Asked { note, document, format, options: Options::read(options)? }))
+    }
 }
 
-struct Export {
+struct Asked {
     note: String,
     document: String,
     format: Format,
     options: Options,
 }
 
-impl Question for Export {
+impl Question for Asked {
     fn passes(&self) -> usize {
         0
     }
 
     fn judge(&self, _pass: usize) -> Result<Vec<f32>> {
-        Err(input("an export has no passes".into()))
+        Err(input("an export has no passes"))
     }
 
     fn accept(&mut self, _pass: usize, _logits: Vec<f32>) -> Result<()> {
-        Err(input("an export has no passes".into()))
+        Err(input("an export has no passes"))
     }
 
     fn finish(self: Box<Self>) -> Result<String> {
@@ -48,6 +53,6 @@ impl Question for Export {
     }
 }
 
-fn input(message: String) -> Error {
+fn input(message: &str) -> Error {
     Error::new(ErrorKind::Input, message)
 }

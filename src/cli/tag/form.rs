@@ -4,11 +4,10 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use clinlite::export::assertion::Named;
 use clinlite::export::fhir::{FhirOptions, Resource};
 use clinlite::export::json::Document;
 use clinlite::export::options::mapping;
-use clinlite::export::{self, Options};
+use clinlite::export::{self, Named, Options};
 
 use crate::inputs::Origin;
 use crate::output::{Format, Output};

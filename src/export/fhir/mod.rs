@@ -4,7 +4,7 @@
 //! | the note says | Condition | MedicationStatement | Procedure | Observation |
 //! |---|---|---|---|---|
 //! | it is so | `unconfirmed`, `active` | `unknown` | `unknown` | `preliminary` |
-//! | it was so, or under a condition | `unconfirmed` | `unknown` | `unknown` | `preliminary` |
+//! | it was so, or under a condition; or no rule has looked | `unconfirmed` | `unknown` | `unknown` | `preliminary` |
 //! | it may be so | `provisional` | `unknown` | `unknown` | `preliminary` |
 //! | it is not so | `refuted` | `not-taken` | `not-done` | left out |
 //! | if something happens | left out | left out | left out | left out |

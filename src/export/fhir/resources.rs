@@ -88,7 +88,9 @@ impl Context<'_> {
             (false, true) => "provisional",
             (false, false) => "unconfirmed",
         };
-        let clinical = (is_plain && !said.is_negated()).then(|| concept("condition-clinical", "active"));
+        // An entity of which nothing was read may be anything.
+        let is_judged = placed.entity.assertion.is_some();
+        let clinical = (is_judged && is_plain && !said.is_negated()).then(|| concept("condition-clinical", "active"));
         self.about("Condition", placed)
             .with("clinicalStatus", clinical)
             .with("verificationStatus", concept("condition-ver-status", verification))

@@ -199,11 +199,11 @@ fn row(i: usize, placed: &Placed<'_>, kinds: &Kinds<'_>) -> String {
     let score = entity.score.map_or_else(String::new, |score| format!("{score:.2}"));
     let label = [kinds.glyph(&entity.label), " ", &escape(&entity.label)].concat();
     let cells = [
-        ("", format!("<a href=\"#e{i}\">{}</a>", escape(&entity.id))),
+        ("id", format!("<a href=\"#e{i}\">{}</a>", escape(&entity.id))),
         ("text", escape(&entity.text)),
         ("kind", label),
         ("", said(entity) + &cues.join(", ")),
-        ("", details(entity)),
+        ("details", details(entity)),
         ("number", format!("{}–{}", placed.points.start, placed.points.end)),
         ("number", score),
     ];
