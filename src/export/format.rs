@@ -91,8 +91,8 @@ pub fn write(format: Format, document: &Document, note: &str, options: &Options)
 pub fn body(format: Format, document: &Document, note: &str, options: &Options) -> Result<String> {
     let checked = document.check(note)?;
     Ok(match format {
-        Format::Json => json(serde_json::to_string_pretty(document))?,
-        Format::Jsonl => json(serde_json::to_string(document))?,
+        Format::Json => indented(&line(document)?),
+        Format::Jsonl => line(document)?,
         Format::Fhir => fhir::write(&checked, options)?,
         Format::Brat => brat::write(&checked),
         Format::Conll => conll::write(&checked, options),
@@ -104,9 +104,41 @@ pub fn body(format: Format, document: &Document, note: &str, options: &Options) 
     })
 }
 
-/// JSON with the line break at its end.
-fn json(written: serde_json::Result<String>) -> Result<String> {
-    written.map(|text| text + "\n").map_err(|_| input("the document cannot be written as JSON".into()))
+fn line(document: &Document) -> Result<String> {
+    let written = serde_json::to_string(document);
+    written.map(|line| line + "\n").map_err(|_| input("the document cannot be written as JSON".into()))
+}
+
+/// JSON in one line as JSON in many. A second serializer would be 15 kB of WebAssembly.
+fn indented(line: &str) -> String {
+    let mut out = String::with_capacity(2 * line.len());
+    let (mut depth, mut is_text, mut is_escaped) = (0, false, false);
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        let opens = !is_text && matches!(c, '{' | '[');
+        if !is_text && matches!(c, '}' | ']') && !out.ends_with(['{', '[']) {
+            depth -= 1;
+            new_line(&mut out, depth);
+        }
+        out.push(c);
+        match c {
+            ',' if !is_text => new_line(&mut out, depth),
+            ':' if !is_text => out.push(' '),
+            _ if opens && !matches!(rest.peek(), Some('}' | ']')) => {
+                depth += 1;
+                new_line(&mut out, depth);
+            }
+            _ => (),
+        }
+        is_text ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    out
+}
+
+fn new_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
 }
 
 /// What an annotation tool shows beside a text.
@@ -117,4 +149,16 @@ pub(super) fn meta(checked: &Checked<'_>, options: &Options) -> Tree {
         ("text_sha256", document.text_sha256.as_str().into()),
         ("model", document.model.id.as_str().into()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::indented;
+
+    #[test]
+    fn lines_are_those_of_serde_json() {
+        let json = r#"{"a":[],"b":{},"c":[1,{"d":"x: {\"y\", [\\"},[[]]],"e":"\\","f":null,"g":{"h":[{"i":-1.5}]}}"#;
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(indented(json), serde_json::to_string_pretty(&value).unwrap());
+    }
 }

@@ -146,11 +146,13 @@ pub(super) fn write(checked: &Checked<'_>, options: &Options) -> Result<String> 
     Ok(bundle.line())
 }
 
+#[inline(never)]
 fn entry(id: &str, resource: Tree) -> Tree {
     object([("fullUrl", id::urn(id).into()), ("resource", resource)])
 }
 
 /// That a machine wrote it and nobody has looked. `AIAST` is HL7's own word for the first half.
+#[inline(never)]
 fn meta() -> Tree {
     let asserted = coding(
         "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
@@ -161,11 +163,13 @@ fn meta() -> Tree {
     object([("security", Tree::List(vec![asserted])), ("tag", Tree::List(vec![tag]))])
 }
 
+#[inline(never)]
 fn coding(system: &str, code: &str, display: &str) -> Tree {
     object([("system", system.into()), ("code", code.into()), ("display", display.into())])
 }
 
 /// A concept of a code system of HL7.
+#[inline(never)]
 fn concept(system: &str, code: &str) -> Tree {
     let system = ["http://terminology.hl7.org/CodeSystem/", system].concat();
     object([("coding", Tree::List(vec![object([("system", system.into()), ("code", code.into())])]))])

@@ -3,7 +3,7 @@
 use super::id::{base64, urn};
 use super::{Context, concept, meta};
 use crate::export::assertion::{Assertion, Certainty, Temporality};
-use crate::export::check::Placed;
+use crate::export::check::{Placed, by_place};
 use crate::export::json::{Attribute, Entity};
 use crate::export::tree::{Tree, list, object};
 
@@ -14,11 +14,13 @@ const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason
 const NOTICE: &str = "Made by a machine from the text of a note; nobody has reviewed it. Not a medical device. For research, \
 education and software evaluation, not for decisions about individual patients.";
 
+#[inline(never)]
 fn text(text: &str) -> Tree {
     object([("text", string(text).into())])
 }
 
 /// As a string of FHIR may be: without control characters and other white space than the four of its pattern.
+#[inline(never)]
 fn string(text: &str) -> String {
     let allowed = |c: char| match c {
         ' ' | '\t' | '\n' | '\r' => c,
@@ -30,6 +32,7 @@ fn string(text: &str) -> String {
 }
 
 /// The entity in its own words and in those of the code systems. What is no URI or no code in FHIR is left out.
+#[inline(never)]
 fn named(entity: &Entity) -> Tree {
     let is_uri = |system: &str| !system.is_empty() && !system.contains(char::is_whitespace);
     let is_code = |code: &str| !code.is_empty() && code.split(' ').all(|word| is_uri(word));
@@ -42,6 +45,7 @@ fn named(entity: &Entity) -> Tree {
     object([("coding", list(coding)), ("text", string(&entity.text).into())])
 }
 
+#[inline(never)]
 fn attribute<'a>(entity: &'a Entity, name: &str) -> Option<&'a Attribute> {
     entity.attributes.iter().find(|attribute| attribute.name == name)
 }
@@ -69,10 +73,12 @@ impl Context<'_> {
         object([("extension", list(parts)), ("url", DERIVATION.into())])
     }
 
+    #[inline(never)]
     fn reference(&self, what: &str) -> Tree {
         object([("reference", urn(&self.ids.of(what)).into())])
     }
 
+    #[inline(never)]
     fn subject(&self) -> Tree {
         match &self.options.subject {
             Some(subject) => object([("reference", subject.as_str().into())]),
@@ -224,12 +230,12 @@ impl Context<'_> {
 /// What belongs to a drug, in the words and the order of the note.
 fn dosage(entity: &Entity) -> Tree {
     const PARTS: [&str; 5] = ["dose", "form", "route", "frequency", "duration"];
-    let mut parts: Vec<_> = entity.attributes.iter().filter(|of| PARTS.contains(&of.name.as_str())).collect();
+    let parts: Vec<_> = entity.attributes.iter().filter(|of| PARTS.contains(&of.name.as_str())).collect();
     if parts.is_empty() {
         return Tree::Absent;
     }
-    parts.sort_by_key(|part| part.start);
-    let words: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+    let places: Vec<_> = parts.iter().map(|part| part.start..part.end).collect();
+    let words: Vec<&str> = by_place(places.iter()).into_iter().map(|i| parts[i].text.as_str()).collect();
     let timing = attribute(entity, "frequency").map(|frequency| object([("code", text(&frequency.text))]));
     let route = attribute(entity, "route").map(|route| text(&route.text));
     list([object([("text", string(&words.join(" ")).into()), ("timing", timing.into()), ("route", route.into())])])

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Kinds, escape, said};
-use crate::export::check::Checked;
+use crate::export::check::{Checked, by_place};
 
 /// Something that is marked.
 struct Mark {
@@ -33,11 +33,11 @@ fn marks(checked: &Checked<'_>) -> Vec<Mark> {
     let mut marks: Vec<Mark> =
         entities.map(|(i, placed)| Mark { bytes: placed.bytes.clone(), entity: Some(i) }).collect();
     let cues = checked.entities.iter().flat_map(|placed| &placed.entity.assertion).flat_map(|said| &said.cues);
-    let mut cues: Vec<_> = cues.map(|cue| (checked.byte(cue.start), checked.byte(cue.end))).collect();
-    cues.sort_unstable();
-    cues.dedup();
-    marks.extend(cues.into_iter().map(|(start, end)| Mark { bytes: start..end, entity: None }));
-    marks.sort_by_key(|mark| (mark.bytes.start, usize::MAX - mark.bytes.end));
+    marks.extend(cues.map(|cue| Mark { bytes: checked.byte(cue.start)..checked.byte(cue.end), entity: None }));
+    let order = by_place(marks.iter().map(|mark| &mark.bytes)).into_iter();
+    let mut marks: Vec<Mark> = order.map(|i| Mark { bytes: marks[i].bytes.clone(), ..marks[i] }).collect();
+    // One cue may be that of several entities.
+    marks.dedup_by(|a, b| a.entity.is_none() && b.entity.is_none() && a.bytes == b.bytes);
     marks
 }
 

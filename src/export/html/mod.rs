@@ -35,6 +35,7 @@ const SAID: [(&str, &str, &str); 7] = [
 ];
 
 /// Text that stays text between tags and between quotes. Control characters, which a page may not hold, are shown as U+FFFD.
+#[inline(never)]
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -87,6 +88,7 @@ impl<'a> Kinds<'a> {
 }
 
 /// What the note says of an entity, as the page writes it.
+#[inline(never)]
 fn said(entity: &Entity) -> String {
     let remarks = entity.assertion.iter().flat_map(Assertion::remarks);
     let short =
