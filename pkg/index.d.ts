@@ -132,6 +132,36 @@ export interface Tagger extends Loaded {
   readonly model: Model;
   /** Reads a whole note, however long. */
   tag(note: string, options?: TagOptions): Promise<Tagging>;
+  /**
+   * Writes a result of `tag()`, or a copy that a person corrected, in another form. What is wrong with the result, and whether
+   * it is about this note, is said by the path of the field (`E_INPUT`: `entities[3].start: …`). Places in what is written
+   * count code points, whatever the result counts; `json` and `jsonl` keep its unit. docs/exports.md says what each form
+   * holds and what it cannot hold.
+   */
+  export(note: string, result: TaggingInput, format: ExportFormat, options?: ExportOptions): Promise<string>;
+}
+
+/** A result of `tag()`, also one that was read from a file or corrected: an entity that a person added has no score. */
+export type TaggingInput = Omit<Tagging, 'entities' | 'offset_unit'> & {
+  offset_unit: 'utf8' | 'utf16' | 'codepoint';
+  entities: (Omit<Entity, 'score' | 'score_method'> & Partial<Pick<Entity, 'score' | 'score_method'>>)[];
+};
+
+/** `brat` is the `.ann` file beside the note as `.txt`. */
+export type ExportFormat = 'json' | 'jsonl' | 'fhir' | 'brat' | 'conll' | 'doccano' | 'prodigy' | 'displacy' | 'csv' | 'html';
+
+export interface ExportOptions {
+  /** What the note is called, where the form has a place for it. */
+  name?: string;
+  /** FHIR: the reference of the patient, such as `Patient/12`. Without it the subject only says that it is not known. */
+  subject?: string;
+  /** FHIR: leaves the note out of the DocumentReference, which then holds its hash alone. Default `false`. */
+  withoutNote?: boolean;
+  /** FHIR: when this was made, an `instant`. Without it the Provenance says that it is not known. */
+  recorded?: string;
+  /** FHIR: what labels become, before what known labels become. */
+  resources?: Record<string, 'Condition' | 'MedicationStatement' | 'Procedure' | 'Observation' | 'None'>;
+  signal?: AbortSignal;
 }
 
 export interface TagOptions extends AskOptions<'tag'> {
@@ -209,10 +239,55 @@ export interface Length {
   utf8: number;
 }
 
-export interface Tagging extends Answer<'clinlite/tagging/1', Model, Coverage>, About {
+/** `clinlite/schema` is the JSON Schema of this. A list that is not there is empty. */
+export interface Tagging extends Answer<'clinlite/tagging/1', Model, Coverage & { placeholders?: number }>, About {
   offset_unit: 'utf16';
-  /** Sorted by place. */
+  /** All lists are sorted by place. */
+  sections?: Section[];
+  sentences?: Place[];
+  /** Where the note was de-identified. */
+  placeholders?: Place[];
+  abbreviations?: Abbreviation[];
   entities: Entity[];
+  warnings?: Warning[];
+}
+
+/** A part of the note in the unit of the document: `note.slice(start, end)`. */
+export interface Place {
+  start: number;
+  end: number;
+}
+
+/** A part of the note under a heading. */
+export interface Section extends Place {
+  title: string;
+  /** What the heading means: `history_of_present_illness`. */
+  category: string;
+  loinc?: string;
+}
+
+export interface Abbreviation extends Place {
+  short: string;
+  long: string;
+  /** Where the note says so. Absent for one of the caller's list. */
+  defined?: Place;
+}
+
+/** Something that a reader should look at. */
+export interface Warning extends Place {
+  code: 'POSSIBLE_PHI';
+  /** What it looks like. */
+  kind: string;
+}
+
+/** What the note says of an entity, and the words that say it. */
+export interface Assertion {
+  polarity: 'affirmed' | 'negated';
+  certainty: 'certain' | 'possible';
+  temporality: 'current' | 'historical' | 'hypothetical';
+  experiencer: 'patient' | 'family' | 'other';
+  conditional: boolean;
+  cues: (Place & { text: string; rule: string })[];
 }
 
 export interface Relations extends Answer<'clinlite/relations/1', ClassifierModel<'relation'>, PairCoverage>, About {
@@ -316,6 +391,13 @@ export interface Entity {
   /** Between 0 and 1. A confidence of the model, not a probability of being right. */
   score: number;
   score_method: string;
+  assertion?: Assertion;
+  /** The category of the section in which it stands. */
+  section?: string;
+  /** What it is in code systems. */
+  links?: { system: string; code: string; term: string; match: string }[];
+  /** What belongs to it: dose, route, value, unit. */
+  attributes?: (Place & { name: string; text: string; value?: string })[];
 }
 
 /**

@@ -38,9 +38,14 @@ class Model {
     };
   }
 
+  /** What answers a question, as it is written. */
+  written(asked, { signal, onProgress }) {
+    return this.#pool.ask(asked, { signal, onProgress });
+  }
+
   /** The document that answers a question. */
-  async ask(asked, { signal, onProgress }) {
-    return JSON.parse(await this.#pool.ask(asked, { signal, onProgress }));
+  async ask(asked, watch) {
+    return JSON.parse(await this.written(asked, watch));
   }
 
   /** How many network requests the workers have made, in all and since the model was ready. */
@@ -68,6 +73,13 @@ class Tagger extends Model {
   async tag(note, { aggregation, ...watch } = {}) {
     const question = { type: 'tag', note: string('note', note), aggregation: name(aggregation) };
     return inOwnWords(await this.ask(question, watch), note);
+  }
+
+  /** Writes what `tag()` found in a note, or a corrected copy, in another form. */
+  async export(note, result, format, { signal, ...options } = {}) {
+    expect(typeof result === 'object' && result !== null, 'result', 'a result of tag()', result);
+    const question = { type: 'export', note: string('note', note), document: json(result), format: string('format', format), options: json(options) };
+    return this.written(question, { signal });
   }
 }
 
@@ -136,6 +148,12 @@ function places(entities) {
     return { start, end, label };
   };
   return JSON.stringify(Array.from(entities, place));
+}
+
+/** As JSON in which a lone surrogate is U+FFFD, as it is in what WebAssembly sees of the note. */
+function json(value) {
+  const [encoder, decoder] = [new TextEncoder(), new TextDecoder('utf-8', { ignoreBOM: true })];
+  return JSON.stringify(value, (_, part) => (typeof part === 'string' ? decoder.decode(encoder.encode(part)) : part));
 }
 
 /** With the caller's own characters: the worker saw U+FFFD where a note has a lone surrogate. */

@@ -5,7 +5,7 @@
  * inside WebAssembly leaves the instance in an unknown state: the worker says `broken` and is ended by the page.
  */
 
-import { Classifier, Extractor, Nli, Tagger } from './dist/clinlite.js';
+import { Classifier, Export, Extractor, Nli, Tagger } from './dist/clinlite.js';
 import { startEngine } from './engine.js';
 import { failure, fetchFolder, handOver, listFolder, setAside, takeBack } from './files.js';
 import { openGpu, Together } from './gpu.js';
@@ -121,6 +121,7 @@ const starts = {
   relate: ({ note, entities, none, maxPieces, maxLines }) => model.start(note, entities, none, maxPieces, maxLines),
   infer: ({ premise, hypothesis }) => model.start(premise, hypothesis),
   classify: ({ text, pooling, threshold }) => model.start(text, pooling, threshold),
+  export: ({ note, document, format, options }) => Export.start(note, document, format, options),
 };
 
 /** How many passes a question takes. */

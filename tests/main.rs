@@ -10,6 +10,7 @@ mod cli_tasks;
 mod corpus;
 mod distillation;
 mod eval;
+mod exports;
 mod fallback;
 mod logs;
 mod metrics;

@@ -16,7 +16,7 @@ demo: pkg ## build the page and serve it on localhost
 
 wasm: $(WASM_FILE) ## the library as WebAssembly
 
-pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm ## the npm package, ready to serve
+pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm pkg/dist/tagging-1.json ## the npm package, ready to serve
 	cmp pkg/dist/clinlite.js $(RELAXED)/dist/clinlite.js # one script for both
 	node pkg/build/sizes.mjs
 
@@ -45,6 +45,10 @@ pkg/dist/clinlite_relaxed_bg.wasm: $(RELAXED_FILE) $(BINDGEN) $(WASM_OPT)
 	$(BINDGEN) $< $(RELAXED)/dist
 	mkdir -p $(@D)
 	$(SHRINK) $(RELAXED)/dist/clinlite_bg.wasm -o $@
+
+pkg/dist/tagging-1.json: docs/schema/tagging-1.json
+	mkdir -p $(@D)
+	cp $< $@
 
 browser-setup: $(BROWSER)
 	node tests/browser/chrome.mjs --install

@@ -39,12 +39,13 @@ impl Origin {
         Self { file: path.display().to_string(), line: None, id: None }
     }
 
-    /// What an export calls it: the id where there is one, else the file and the line.
+    /// What an export calls it: the id where there is one, else the file and the line. Standard input has no name.
     pub(crate) fn name(&self) -> String {
         match (&self.id, self.line) {
             (Some(Value::String(id)), _) => id.clone(),
             (Some(id), _) => id.to_string(),
             (None, Some(line)) => format!("{}:{line}", self.file),
+            (None, None) if self.file == "-" => String::new(),
             (None, None) => self.file.clone(),
         }
     }

@@ -23,7 +23,8 @@ use crate::inputs::{self, Origin, Question};
 use crate::output::{Output, Unit};
 use crate::work::{Engine, How, Shared, Work, answer_all};
 
-pub(crate) use form::Form;
+pub(crate) use form::Written;
+use form::{Fhir, Form};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -32,6 +33,7 @@ Examples:
   clinlite tag --format jsonl notes/*.txt > tagged.jsonl   one line a note
   clinlite tag --jsonl notes.jsonl > tagged.jsonl          from one object a line, {\"id\": …, \"text\": …}
   cat note.txt | clinlite tag --format json                one note from standard input
+  clinlite tag --format html note.txt > note.html          a page that prints
 
 A file or line that cannot be tagged is named on standard error, the others are still done, and the exit code is 1.
 An empty note is no error: its result has no entities.")]
@@ -53,6 +55,8 @@ pub(crate) struct Arguments {
     /// What start and end count
     #[arg(long, value_enum, default_value = "codepoint")]
     offsets: Unit,
+    #[command(flatten)]
+    fhir: Fhir,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +88,8 @@ fn tag_all<B: Shared>(tagger: Tagger<B>, arguments: &Arguments) -> Result<ExitCo
     let (lines, files, threads) = (arguments.jsonl.is_some(), arguments.notes.len(), arguments.how.threads());
     let form = Form::of(arguments.how.format, lines);
     form.check(lines || files > 1)?;
-    let work = Tag { tagger, options, unit: arguments.offsets.into(), form };
+    let written = Written { form, fhir: arguments.fhir.clone().into() };
+    let work = Tag { tagger, options, unit: arguments.offsets.into(), written };
     let mut out = Output::new(Some(form.output()), files, lines);
     if let Some(path) = &arguments.jsonl {
         let questions = inputs::lines::<Text>(path, r#"{"text": …}"#)?;
@@ -110,7 +115,7 @@ pub(crate) struct Tag<B: Shared> {
     pub(crate) tagger: Tagger<B>,
     pub(crate) options: TagOptions,
     pub(crate) unit: OffsetUnit,
-    pub(crate) form: Form,
+    pub(crate) written: Written,
 }
 
 impl<B: Shared> Work for Tag<B> {
@@ -146,8 +151,8 @@ impl<B: Shared> Work for Tag<B> {
 
     fn write(&self, out: &mut Output, origin: &Origin, note: &String, tagging: &Tagging) -> Result<()> {
         let document = json::document(tagging, note, self.unit).with_context(|| origin.shown())?;
-        if self.form != Form::Text {
-            return self.form.write(out, origin, note, &document);
+        if self.written.form != Form::Text {
+            return self.written.write(out, origin, note, &document);
         }
         let title = out.several.then(|| origin.shown());
         show::write(&mut out.out, title.as_deref(), note, tagging, &document, out.colour)?;

@@ -212,14 +212,23 @@ impl<'a> Checked<'a> {
     /// Entities that do not overlap, for forms that hold no others: of two that do, the one that begins first, and of
     /// those the longer one.
     pub fn flat(&self) -> Vec<&Placed<'a>> {
-        let mut entities: Vec<_> = self.entities.iter().collect();
-        entities.sort_by_key(|placed| (placed.bytes.start, usize::MAX - placed.bytes.end));
+        let order = by_place(self.entities.iter().map(|placed| &placed.bytes));
         let mut end = 0;
-        entities.retain(|placed| {
-            let is_free = placed.bytes.start >= end;
-            end = if is_free { placed.bytes.end } else { end };
-            is_free
-        });
+        let entities = order.into_iter().map(|i| &self.entities[i]);
         entities
+            .filter(|placed| {
+                let is_free = placed.bytes.start >= end;
+                end = if is_free { placed.bytes.end } else { end };
+                is_free
+            })
+            .collect()
     }
+}
+
+/// The numbers of places in the order of the note, the longer first. Sorting of one kind only: each kind is kilobytes of
+/// WebAssembly.
+pub(super) fn by_place<'p>(places: impl Iterator<Item = &'p Range<usize>>) -> Vec<usize> {
+    let mut order: Vec<[usize; 3]> = places.enumerate().map(|(i, of)| [of.start, usize::MAX - of.end, i]).collect();
+    order.sort_unstable();
+    order.into_iter().map(|[.., i]| i).collect()
 }

@@ -6,8 +6,8 @@
 use super::annotation::{Annotation, Marked, placed};
 use super::assertion::{Assertion, Named};
 use super::check::{Checked, Placed};
-use super::format::Options;
 use super::node::input;
+use super::options::Options;
 use crate::error::Result;
 
 /// The first row.

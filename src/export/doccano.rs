@@ -4,34 +4,23 @@
 //! allow overlapping spans where a document has them. The form is that of doccano's importer of sequence labels:
 //! <https://doccano.github.io/doccano/>.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::annotation::{Annotation, Marked, placed};
-use super::check::Checked;
-use super::format::{Options, json};
+use super::check::{Checked, Placed};
+use super::format::meta;
 use super::node::input;
+use super::options::Options;
+use super::tree::{Tree, object};
 use crate::error::Result;
 
-#[derive(Serialize)]
-struct Line<'a> {
-    text: &'a str,
-    label: Vec<(usize, usize, &'a str)>,
-    name: &'a str,
-    text_sha256: &'a str,
-    model: &'a str,
-}
-
 /// One line.
-pub(super) fn write(checked: &Checked<'_>, options: &Options) -> Result<String> {
-    let label = checked.entities.iter().map(|placed| (placed.points.start, placed.points.end, &*placed.entity.label));
-    let line = Line {
-        text: checked.note,
-        label: label.collect(),
-        name: &options.name,
-        text_sha256: &checked.document.text_sha256,
-        model: &checked.document.model.id,
+pub(super) fn write(checked: &Checked<'_>, options: &Options) -> String {
+    let label = |Placed { points, entity, .. }: &Placed<'_>| {
+        Tree::List(vec![points.start.into(), points.end.into(), entity.label.as_str().into()])
     };
-    json(serde_json::to_string(&line))
+    let label = Tree::List(checked.entities.iter().map(label).collect());
+    object([("text", checked.note.into()), ("label", label), ("meta", meta(checked, options))]).line()
 }
 
 /// A text and what is marked in it, from one line that doccano exported: the marks are called `label` or `labels`.
@@ -40,13 +29,13 @@ pub(super) fn write(checked: &Checked<'_>, options: &Options) -> Result<String> 
 /// [`crate::ErrorKind::Input`] for a line of another form, and for a mark that does not lie in the text.
 pub fn read(line: &str) -> Result<(String, Vec<Annotation>)> {
     #[derive(Deserialize)]
-    struct Given {
+    struct Line {
         text: String,
         #[serde(alias = "labels")]
         label: Vec<(usize, usize, String)>,
     }
     // What the parser says may quote what it read.
-    let Given { text, label } = serde_json::from_str(line)
+    let Line { text, label } = serde_json::from_str(line)
         .map_err(|_| input(r#"expected {"text": …, "label": [[start, end, label], …]}"#.into()))?;
     let mark = |(i, (start, end, label)): (usize, (usize, usize, String))| Marked {
         at: format!("label[{i}]"),

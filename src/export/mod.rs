@@ -5,18 +5,26 @@
 
 pub mod annotation;
 pub mod assertion;
+pub mod brat;
 mod check;
 pub mod classification;
+pub mod conll;
 pub mod csv;
+pub mod displacy;
 pub mod doccano;
+pub mod fhir;
 mod format;
+mod html;
 pub mod json;
 pub mod nli;
 mod node;
+pub mod options;
+pub mod prodigy;
 mod read;
 pub mod relations;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::borrow::Cow;
 
@@ -27,8 +35,10 @@ use crate::tasks::Computed;
 use crate::tasks::sequences::{self, Answer, ModelInfo};
 use crate::text::offsets::OffsetUnit;
 
+pub use assertion::Named;
 pub use check::{Checked, Placed};
-pub use format::{Format, Options, body, write};
+pub use format::{Format, body, write};
+pub use options::Options;
 
 /// The length of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

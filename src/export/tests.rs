@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::annotation::Annotation;
 use super::assertion::{Assertion, Named};
+use super::fhir::{FhirOptions, Resource};
 use super::json::Document;
-use super::{Format, Options, body, csv, doccano, write};
+use super::options::mapping;
+use super::{Format, Options, body, brat, conll, csv, displacy, doccano, prodigy, write};
 use crate::error::ErrorKind;
 
 const NOTE: &str = include_str!("../../tests/fixtures/export/note.txt");
@@ -50,6 +52,24 @@ fn a_document_is_read_as_it_was_written() {
         let written = serde_json::to_value(&document).unwrap();
         assert_eq!(written, serde_json::from_str::<Value>(json).unwrap());
         assert_eq!(serde_json::from_value::<Document>(written).unwrap(), document);
+    }
+}
+
+/// What `verify.py` beside these files has read with programs that others wrote. `make_exports.sh` writes them anew.
+#[test]
+fn the_exports_are_those_that_others_read() {
+    let golden = [
+        (Format::Fhir, include_str!("../../tests/fixtures/export/note.fhir.json")),
+        (Format::Brat, include_str!("../../tests/fixtures/export/note.ann")),
+        (Format::Conll, include_str!("../../tests/fixtures/export/note.conll")),
+        (Format::Doccano, include_str!("../../tests/fixtures/export/note.doccano.jsonl")),
+        (Format::Prodigy, include_str!("../../tests/fixtures/export/note.prodigy.jsonl")),
+        (Format::Displacy, include_str!("../../tests/fixtures/export/note.displacy.jsonl")),
+        (Format::Csv, include_str!("../../tests/fixtures/export/note.csv")),
+    ];
+    for (format, expected) in golden {
+        let written = write(format, &document(), NOTE, &Options::named("note.txt")).unwrap();
+        assert!(written == expected, "{format:?}: other than the file");
     }
 }
 
@@ -191,4 +211,289 @@ fn damaged_tables_are_refused() {
         let shown = csv::read(&wrong, "a", NOTE).unwrap_err().to_string();
         assert!(shown.starts_with(message), "{shown}");
     }
+}
+
+type Reader = fn(&str) -> Vec<Annotation>;
+
+/// Every form that marks places, its reader, and whether it holds what the note says of an entity, and overlaps.
+const READERS: [(Format, Reader, bool, bool); 6] = [
+    (Format::Brat, |ann| brat::read(ann, NOTE).unwrap(), true, true),
+    (Format::Conll, |conll| conll::read(conll, NOTE).unwrap(), false, false),
+    (Format::Doccano, |line| doccano::read(line).unwrap().1, false, true),
+    (Format::Prodigy, |line| prodigy::read(line).unwrap().1, false, true),
+    (Format::Displacy, |line| displacy::read(line).unwrap().1, false, false),
+    (Format::Csv, |rows| csv::read(&[HEADER, rows].concat(), "note 1", NOTE).unwrap(), true, true),
+];
+
+const HEADER: &str = "note,id,start,end,text,label,score,polarity,certainty,temporality,experiencer,conditional,cues,\
+section,links,attributes\r\n";
+
+/// The obvious way to leave out what overlaps: in the order of places, the longer of two that begin together first.
+fn without_overlaps(mut annotations: Vec<Annotation>) -> Vec<Annotation> {
+    annotations.sort_by_key(|a| (a.bytes.start, usize::MAX - a.bytes.end));
+    let mut kept: Vec<Annotation> = Vec::new();
+    for annotation in annotations {
+        if kept.iter().all(|other| other.bytes.end <= annotation.bytes.start) {
+            kept.push(annotation);
+        }
+    }
+    kept
+}
+
+#[test]
+fn every_reader_gives_back_the_entities() {
+    for (format, read, said, overlaps) in READERS {
+        let mut expected = if overlaps { expected(said) } else { without_overlaps(expected(said)) };
+        if format == Format::Brat {
+            let evil = expected.iter_mut().find(|annotation| annotation.label.starts_with('<')).unwrap();
+            evil.label = "_i_MARK__i_".into();
+        }
+        assert_eq!(marked(&read(&text(format))), marked(&expected), "{format:?}");
+    }
+}
+
+#[test]
+fn any_places_come_back() {
+    let borders: Vec<usize> = (0..=NOTE.len()).filter(|&at| NOTE.is_char_boundary(at)).collect();
+    let mut state = 7_u64;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    let template = Document::read(DOCUMENTS[2], NOTE).unwrap();
+    for _ in 0..200 {
+        let mut document = template.clone();
+        let place = |_| {
+            let start = below(borders.len() - 1);
+            let end = (start + 1 + below(12)).min(borders.len() - 1);
+            (borders[start], borders[end], ["A", "B-C"][below(2)])
+        };
+        let mut places: Vec<_> = (0..12).map(place).collect();
+        places.sort_unstable();
+        places.dedup();
+        document.entities.truncate(1);
+        let first = super::json::Entity { assertion: None, ..document.entities.remove(0) };
+        let entity = |(i, &(start, end, label)): (usize, &(usize, usize, &str))| super::json::Entity {
+            id: format!("T{}", i + 1),
+            start,
+            end,
+            text: NOTE[start..end].into(),
+            label: label.into(),
+            ..first.clone()
+        };
+        document.entities = places.iter().enumerate().map(entity).collect();
+        let annotation = |&(start, end, label): &(usize, usize, &str)| Annotation {
+            bytes: start..end,
+            label: label.into(),
+            assertion: None,
+        };
+        let all: Vec<_> = places.iter().map(annotation).collect();
+        for (format, read, _, overlaps) in READERS {
+            let mut expected = if overlaps { all.clone() } else { without_overlaps(all.clone()) };
+            if format == Format::Brat {
+                expected.iter_mut().for_each(trim_breaks);
+                expected.sort_by_key(|a| (a.bytes.start, a.bytes.end));
+            }
+            let file = body(format, &document, NOTE, &Options::named("note 1")).unwrap();
+            assert_eq!(sorted(marked(&read(&file))), sorted(marked(&expected)), "{format:?}");
+        }
+        let page = write(Format::Html, &document, NOTE, &Options::default()).unwrap();
+        assert_eq!(shown_note(&page), NOTE.replace('\u{85}', "\u{FFFD}"));
+    }
+}
+
+fn sorted<'a>(mut marked: Vec<(&'a str, usize, &'a str, Assertion)>) -> Vec<(&'a str, usize, &'a str, Assertion)> {
+    marked.sort_by_key(|&(text, start, label, _)| (start, text.len(), label));
+    marked
+}
+
+/// A line of brat cannot begin or end with a line break or tab.
+fn trim_breaks(annotation: &mut Annotation) {
+    let breaks: &[char] = &['\t', '\n', '\r', '\u{85}', '\u{2028}'];
+    let text = &NOTE[annotation.bytes.clone()];
+    let (left, right) = (text.trim_start_matches(breaks).len(), text.trim_end_matches(breaks).len());
+    if right > 0 {
+        annotation.bytes = annotation.bytes.end - left..annotation.bytes.start + right;
+    }
+}
+
+/// The text of the note on a page, without marks and their types.
+fn shown_note(page: &str) -> String {
+    let (_, rest) = page.split_once("<div class=\"note\">").unwrap();
+    let mut rest = rest.split_once("</div>\n<h2>Entities").unwrap().0.to_owned();
+    while let Some(start) = rest.find("<span class=\"tag\">") {
+        let end = start + rest[start..].find("</mark>").unwrap();
+        rest.replace_range(start..end, "");
+    }
+    let text: String = rest
+        .split('<')
+        .enumerate()
+        .map(|(i, part)| if i == 0 { part } else { part.split_once('>').unwrap().1 })
+        .collect();
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
+        .into_iter()
+        .fold(text, |text, (from, to)| text.replace(from, to))
+}
+
+#[test]
+fn nothing_of_a_note_is_markup_on_its_page() {
+    let mut document = document();
+    let evil = "</style></title><script>alert(1)</script><img src=x onerror=alert(1)>\" onclick='x'";
+    document.model.id = evil.into();
+    document.warnings[0].kind = evil.into();
+    document.entities[0].section = Some(evil.into());
+    document.entities[0].links[0].term = evil.into();
+    document.entities[0].id = evil.into();
+    let page = write(Format::Html, &document, NOTE, &Options::named(evil)).unwrap();
+    let plain = write(Format::Html, &self::document(), NOTE, &Options::named("x")).unwrap();
+    // The same tags as of a tame document, and no attribute that was not written here.
+    let tags =
+        |page: &str| page.split('<').skip(1).map(|tag| tag.split('>').next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(tags(&page), tags(&plain));
+    assert!(tags(&page).iter().all(|tag| !tag.contains("onerror") && !tag.starts_with("script")));
+    assert!(page.contains("default-src &#39;none&#39;") || page.contains("default-src 'none'"));
+    assert!(page.contains("chest pain<span class=\"tag\"> ") && page.contains("<span class=\"said\">NEG</span>"));
+}
+
+fn bundle(options: FhirOptions) -> Vec<Value> {
+    let options = Options { name: "note 1".into(), fhir: options };
+    let line = write(Format::Fhir, &document(), NOTE, &options).unwrap();
+    let bundle: Value = serde_json::from_str(&line).unwrap();
+    bundle["entry"].as_array().unwrap().iter().map(|entry| entry["resource"].clone()).collect()
+}
+
+#[test]
+fn what_a_note_says_becomes_the_right_resource() {
+    let resources = bundle(FhirOptions::default());
+    // Text, resource, status, clinical status.
+    let expected = [
+        ("chest pain", "Condition", "refuted", ""),
+        ("fever", "Condition", "unconfirmed", "active"),
+        ("cafe\u{301}-au-lait spots", "Condition", "unconfirmed", ""),
+        ("MI", "FamilyMemberHistory", "partial", ""),
+        ("pul-\r\n\tmonary embolism", "Condition", "provisional", ""),
+        ("embolism", "Condition", "unconfirmed", ""),
+        ("DVT today", "Condition", "provisional", ""),
+        ("CABG", "Procedure", "unknown", ""),
+        ("metformin", "MedicationStatement", "unknown", ""),
+        ("aspirin 💊", "MedicationStatement", "not-taken", ""),
+        ("D-dimer", "Observation", "preliminary", ""),
+    ];
+    let found = resources.iter().filter(|resource| resource.get("extension").is_some()).map(|resource| {
+        let of = |at: &str| resource.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let texts = ["/code/text", "/medicationCodeableConcept/text", "/condition/0/code/text"];
+        let statuses = ["/status", "/verificationStatus/coding/0/code"];
+        let [text, status] = [&texts[..], &statuses].map(|at| at.iter().map(|at| of(at)).collect::<String>());
+        (text, of("/resourceType"), status, of("/clinicalStatus/coding/0/code"))
+    });
+    let found: Vec<_> = found.take(expected.len()).collect();
+    let found: Vec<_> =
+        found.iter().map(|(text, kind, status, clinical)| (&**text, *kind, &**status, *clinical)).collect();
+    assert_eq!(found, expected);
+    // Hypothetical, somebody else's, a test that was denied, a label that is mapped to nothing.
+    let all = serde_json::to_string(&resources).unwrap();
+    for absent in ["\"dyspnea\"", "\"CHF\"", "\"troponin\"", "\"#\"", "\"confirmed\""] {
+        assert!(!all.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn resources_say_where_they_stand_and_refer_to_each_other() {
+    let resources = bundle(FhirOptions { subject: Some("Patient/1".into()), ..FhirOptions::default() });
+    let ids: Vec<String> = resources.iter().map(|of| format!("urn:uuid:{}", of["id"].as_str().unwrap())).collect();
+    let characters: Vec<char> = NOTE.chars().collect();
+    let mut placed = 0;
+    for resource in &resources {
+        let parts = resource.pointer("/extension/0/extension").and_then(Value::as_array);
+        let Some(parts) = parts else { continue };
+        let part = |url: &str| parts.iter().find(|part| part["url"] == url).unwrap();
+        let (start, length) =
+            (part("offset")["valueInteger"].as_u64().unwrap(), part("length")["valueInteger"].as_u64().unwrap());
+        let text: String = characters[start as usize..(start + length) as usize].iter().collect();
+        let text = text.replace(['\u{85}', '\u{2028}', '\u{a0}'], " ");
+        assert!(resource.to_string().contains(&serde_json::to_string(&text).unwrap()), "{resource}");
+        assert!(resource.to_string().contains("Patient/1"));
+        placed += 1;
+    }
+    assert_eq!(placed, 17);
+    let all = serde_json::to_string(&resources).unwrap();
+    for (at, _) in all.match_indices("\"urn:uuid:") {
+        assert!(ids.contains(&all[at + 1..at + 46].to_owned()));
+    }
+    let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+}
+
+#[test]
+fn options_of_fhir() {
+    let none = bundle(FhirOptions { without_note: true, ..FhirOptions::default() });
+    assert!(!serde_json::to_string(&none).unwrap().contains("\"data\""));
+    let named = bundle(FhirOptions::default());
+    assert!(named[0].pointer("/content/0/attachment/data").is_some());
+    assert_ne!(
+        named[0]["id"],
+        bundle(FhirOptions { subject: Some("Patient/1".into()), ..FhirOptions::default() })[0]["id"]
+    );
+    let mapped = bundle(FhirOptions {
+        resources: vec![("anatomy".into(), Resource::Observation), ("problem".into(), Resource::None)],
+        recorded: Some("2026-01-31T12:00:00.5+01:00".into()),
+        ..FhirOptions::default()
+    });
+    assert!(mapped.iter().any(|of| of["resourceType"] == "Observation" && of["code"]["text"] == "#"));
+    assert!(mapped.iter().all(|of| of["resourceType"] != "Condition"));
+    assert_eq!(mapped.last().unwrap()["recorded"], "2026-01-31T12:00:00.5+01:00");
+    let refused =
+        |fhir| write(Format::Fhir, &document(), NOTE, &Options { name: String::new(), fhir }).unwrap_err().to_string();
+    let subject = |subject: &str| FhirOptions { subject: Some(subject.into()), ..FhirOptions::default() };
+    let recorded = |recorded: &str| FhirOptions { recorded: Some(recorded.into()), ..FhirOptions::default() };
+    for wrong in ["", "Patient 1"] {
+        assert!(refused(subject(wrong)).starts_with("subject: expected"), "{wrong}");
+    }
+    for wrong in [
+        "",
+        "2026-01-31",
+        "2026-01-31T12:00:00",
+        "2026-01-31T12:00:00.Z",
+        "2026-01-31 12:00:00Z",
+        "2026-01-31T12:00:0½Z",
+    ] {
+        assert!(refused(recorded(wrong)).starts_with("recorded: expected"), "{wrong}");
+    }
+}
+
+#[test]
+fn options_from_json() {
+    let json = r#"{"name": "a", "subject": "Patient/1", "withoutNote": true, "resources": {"ANATOMY": "None", "X": "Procedure"}}"#;
+    let Options { name, fhir } = Options::read(json).unwrap();
+    assert_eq!(
+        (&*name, fhir.subject.as_deref(), fhir.without_note, fhir.recorded),
+        ("a", Some("Patient/1"), true, None)
+    );
+    assert_eq!(fhir.resources, [("ANATOMY".into(), Resource::None), ("X".into(), Resource::Procedure)]);
+    for (wrong, message) in [
+        ("", "options: expected a JSON object"),
+        ("[]", "options.name: "),
+        (r#"{"secret": 1}"#, "options: expected none but name, subject"),
+        (r#"{"subject": 1}"#, "options.subject: expected a string, found a number"),
+        (r#"{"withoutNote": "secret"}"#, "options.withoutNote: expected true or false"),
+        (r#"{"resources": {"A": "secret"}}"#, "options.resources: expected one of Condition, Med"),
+    ] {
+        let shown = Options::read(wrong).err().unwrap().to_string();
+        assert!(shown.starts_with(message) || wrong == "[]", "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+    assert_eq!(mapping("A=B=Condition").err().map(|error| error.kind()), Some(ErrorKind::Input));
+    assert_eq!(mapping("A=Condition").unwrap(), ("A".into(), Resource::Condition));
+}
+
+#[test]
+fn a_note_without_entities() {
+    let mut document = document();
+    document.entities.clear();
+    for &format in Format::ALL {
+        let file = write(format, &document, NOTE, &Options::default()).unwrap();
+        assert_eq!(file, write(format, &document, NOTE, &Options::default()).unwrap());
+    }
+    let line = write(Format::Fhir, &document, NOTE, &Options::default()).unwrap();
+    assert!(!line.contains("Provenance"));
 }

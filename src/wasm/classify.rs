@@ -70,12 +70,9 @@ impl Question for Text {
         self.job.progress().1
     }
 
-    fn pass(&self, step: usize) -> Result<Pass> {
-        self.classifier.sequences().pass(&self.job, step)
-    }
-
-    fn judge(&self) -> Rc<dyn Judge> {
-        Rc::clone(&self.classifier) as Rc<dyn Judge>
+    fn pass(&self, step: usize) -> Result<(Rc<dyn Judge>, Pass)> {
+        let pass = self.classifier.sequences().pass(&self.job, step)?;
+        Ok((Rc::clone(&self.classifier) as Rc<dyn Judge>, pass))
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

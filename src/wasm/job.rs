@@ -15,10 +15,8 @@ use crate::tasks::pass::Pass;
 pub(super) trait Question {
     /// Forward passes in all.
     fn passes(&self) -> usize;
-    /// What the model reads in one step.
-    fn pass(&self, step: usize) -> Result<Pass>;
-    /// Who reads it.
-    fn judge(&self) -> Rc<dyn Judge>;
+    /// What is read in one step, and who reads it.
+    fn pass(&self, step: usize) -> Result<(Rc<dyn Judge>, Pass)>;
     /// Takes the logits of the next pass over.
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()>;
     /// The document of the answer as JSON.
@@ -54,8 +52,8 @@ impl Job {
     /// # Errors
     /// When there is no such pass; a failure of the engine.
     pub fn judge(&self, pass: usize) -> Result<Vec<f32>, JsValue> {
-        let pass = self.0.pass(pass)?;
-        Ok(ready(self.0.judge().judge(&pass))?.concat())
+        let (judge, pass) = self.0.pass(pass)?;
+        Ok(ready(judge.judge(&pass))?.concat())
     }
 
     /// Takes over what an instance with the same model and the same question said of the next pass.

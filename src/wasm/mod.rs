@@ -9,6 +9,7 @@ mod classify;
 #[cfg_attr(feature = "webgpu", path = "engine/gpu.rs")]
 #[cfg_attr(not(feature = "webgpu"), path = "engine/cpu.rs")]
 mod engine;
+mod export;
 mod job;
 mod judge;
 mod kernels;

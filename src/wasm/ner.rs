@@ -67,12 +67,9 @@ impl Question for Note {
         self.job.progress().1
     }
 
-    fn pass(&self, step: usize) -> Result<Pass> {
-        self.tagger.pass(&self.job, step)
-    }
-
-    fn judge(&self) -> Rc<dyn Judge> {
-        Rc::clone(&self.tagger) as Rc<dyn Judge>
+    fn pass(&self, step: usize) -> Result<(Rc<dyn Judge>, Pass)> {
+        let pass = self.tagger.pass(&self.job, step)?;
+        Ok((Rc::clone(&self.tagger) as Rc<dyn Judge>, pass))
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

@@ -83,12 +83,9 @@ impl Question for Pairs {
         self.job.progress().1
     }
 
-    fn pass(&self, step: usize) -> Result<Pass> {
-        self.extractor.sequences().pass(self.job.sequences(), step)
-    }
-
-    fn judge(&self) -> Rc<dyn Judge> {
-        Rc::clone(&self.extractor) as Rc<dyn Judge>
+    fn pass(&self, step: usize) -> Result<(Rc<dyn Judge>, Pass)> {
+        let pass = self.extractor.sequences().pass(self.job.sequences(), step)?;
+        Ok((Rc::clone(&self.extractor) as Rc<dyn Judge>, pass))
     }
 
     fn accept(&mut self, pass: usize, logits: Vec<f32>) -> Result<()> {

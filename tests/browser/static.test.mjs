@@ -27,7 +27,7 @@ test('importing the package does nothing', async () => {
 test('the package holds its files and nothing else, needs nothing, installs nothing', () => {
   const packed = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: join(ROOT, 'pkg'), encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   const files = packed[0].files.map(({ path }) => path).sort();
-  const built = ['dist/clinlite.js', 'dist/clinlite_bg.wasm', 'dist/clinlite_relaxed_bg.wasm'];
+  const built = ['dist/clinlite.js', 'dist/clinlite_bg.wasm', 'dist/clinlite_relaxed_bg.wasm', 'dist/tagging-1.json'];
   assert.deepEqual(files, [...SCRIPTS, ...built, 'index.d.ts', 'package.json'].sort());
   const { dependencies, scripts, type, exports } = JSON.parse(read('pkg/package.json'));
   assert.deepEqual([dependencies, scripts, type], [undefined, undefined, 'module']);

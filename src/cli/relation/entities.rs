@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::tag::{Form, Tag};
+use crate::tag::{Tag, Written};
 use crate::work::{Shared, Work};
 use crate::{files, inputs, pool};
 
@@ -94,5 +94,7 @@ fn load<B: Shared>(engine: fn() -> Result<B>, place: Option<PathBuf>) -> Result<
     let place = files::find_model(place)?;
     let folder = files::read_folder(&place)?;
     let tagger = Tagger::load(engine()?, &folder).with_context(|| format!("tagger: {}", place.display()))?;
-    Ok(move || Box::new(Tag { tagger, options: TagOptions::default(), unit: OffsetUnit::Utf8, form: Form::default() }))
+    Ok(move || {
+        Box::new(Tag { tagger, options: TagOptions::default(), unit: OffsetUnit::Utf8, written: Written::default() })
+    })
 }

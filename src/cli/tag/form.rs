@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
-use clinlite::export::assertion::Named;
+use clap::{Args, ValueEnum};
+use clinlite::export::fhir::{FhirOptions, Resource};
 use clinlite::export::json::Document;
-use clinlite::export::{self, Options};
+use clinlite::export::options::mapping;
+use clinlite::export::{self, Named, Options};
 
 use crate::inputs::Origin;
 use crate::output::{Format, Output};
@@ -20,10 +21,53 @@ pub(crate) enum Form {
     Json,
     /// one line a note
     Jsonl,
+    /// a FHIR R4 Bundle in one line
+    Fhir,
+    /// the .ann file of brat, beside the note as .txt
+    Brat,
+    /// a token a line with its IOB2 tag
+    Conll,
     /// one line a note, for doccano
     Doccano,
+    /// one line a note, for prodigy
+    Prodigy,
+    /// one line a note, for displaCy
+    Displacy,
     /// a table, one row an entity
     Csv,
+    /// a page that prints
+    Html,
+}
+
+/// What a FHIR bundle says besides document and note.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "With --format fhir")]
+pub(crate) struct Fhir {
+    /// The reference of the patient, such as Patient/12
+    #[arg(long, value_name = "REFERENCE")]
+    subject: Option<String>,
+    /// Leave the note out of the DocumentReference, which then holds its hash alone
+    #[arg(long)]
+    without_note: bool,
+    /// When this was made, such as 2026-01-31T12:00:00Z; without it the Provenance says that it is not known
+    #[arg(long, value_name = "INSTANT")]
+    recorded: Option<String>,
+    /// What entities of a label become: Condition, MedicationStatement, Procedure, Observation or None
+    #[arg(long = "resource", value_name = "LABEL=RESOURCE", value_parser = mapping)]
+    resources: Vec<(String, Resource)>,
+}
+
+impl From<Fhir> for FhirOptions {
+    fn from(Fhir { subject, without_note, recorded, resources }: Fhir) -> Self {
+        Self { subject, without_note, recorded, resources }
+    }
+}
+
+/// How documents are written.
+#[derive(Clone, Default)]
+pub(crate) struct Written {
+    pub(super) form: Form,
+    pub(super) fhir: FhirOptions,
 }
 
 impl Form {
@@ -54,11 +98,13 @@ impl Form {
         }
         Ok(())
     }
+}
 
+impl Written {
     /// Writes a document to standard output, with what stands once at the top before the first.
-    pub(super) fn write(self, out: &mut Output, origin: &Origin, note: &str, document: &Document) -> Result<()> {
-        let Some(format) = self.export() else { return out.document(origin, document) };
-        let options = Options::named(origin.name());
+    pub(super) fn write(&self, out: &mut Output, origin: &Origin, note: &str, document: &Document) -> Result<()> {
+        let Some(format) = self.form.export() else { return out.document(origin, document) };
+        let options = Options { name: origin.name(), fhir: self.fhir.clone() };
         let body = export::body(format, document, note, &options).with_context(|| origin.shown())?;
         if !out.begun {
             out.out.write_all(format.header().as_bytes())?;

@@ -74,7 +74,8 @@ impl Job {
     /// # Errors
     /// When there is no such step.
     pub fn together(&self, step: usize) -> Result<Together, JsValue> {
-        Ok(Together { judge: self.question().judge(), pass: self.question().pass(step)? })
+        let (judge, pass) = self.question().pass(step)?;
+        Ok(Together { judge, pass })
     }
 }
 
