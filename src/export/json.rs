@@ -62,6 +62,8 @@ pub struct Coverage {
     pub stride: usize,
     /// Whether some part of the note was not judged. It never is.
     pub truncated: bool,
+    /// Placeholders of de-identification, which may hide findings.
+    pub placeholders: usize,
 }
 
 /// One entity.
@@ -122,6 +124,6 @@ pub fn document<'a>(tagging: &'a Tagging, note: &'a str, unit: OffsetUnit) -> Re
 }
 
 fn coverage(tagging: &Tagging) -> Coverage {
-    let crate::tasks::ner::Coverage { tokens, judged, windows, max_length, stride } = tagging.coverage;
-    Coverage { tokens, windows, max_length, stride, truncated: judged < tokens }
+    let crate::tasks::ner::Coverage { tokens, judged, windows, max_length, stride, placeholders } = tagging.coverage;
+    Coverage { tokens, windows, max_length, stride, truncated: judged < tokens, placeholders }
 }
