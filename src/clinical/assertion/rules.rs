@@ -22,6 +22,8 @@ pub(in crate::clinical) struct ContextRules {
     /// Each phrase in its normal form, and the rule that it belongs to.
     owners: BTreeMap<String, u32>,
     phrases: Phrases,
+    /// Labels and the kinds that do not touch them.
+    spared: BTreeMap<String, Vec<CueKind>>,
 }
 
 pub(super) struct Rule {
@@ -31,17 +33,21 @@ pub(super) struct Rule {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Says something of mentions behind it and before it, with at most so many words between.
-    Cue { kind: CueKind, forward: Option<usize>, backward: Option<usize> },
+    /// Says something of mentions behind it and before it, with at most so many words between; of an act, or of
+    /// anything.
+    Cue { kind: CueKind, act: bool, forward: Option<usize>, backward: Option<usize> },
     /// Ends the reach of cues of some kinds.
     End(Vec<CueKind>),
     /// Nothing: a longer phrase that hides a shorter one.
     Pseudo,
+    /// Cues of some kinds, but those of acts, do not touch mentions of its labels.
+    Spare(Vec<CueKind>),
 }
 
 impl Default for ContextRules {
     fn default() -> Self {
-        let none = Self { rules: Vec::new(), owners: BTreeMap::new(), phrases: Phrases::default() };
+        let (rules, owners, phrases, spared) = Default::default();
+        let none = Self { rules, owners, phrases, spared };
         none.with(SHIPPED).expect("the rules that ship are read by a test")
     }
 }
@@ -59,6 +65,11 @@ impl ContextRules {
             }
             let effect = effect(kind, direction)?;
             let owner = self.rules.len() as u32;
+            if let Effect::Spare(kinds) = &effect {
+                let labels = phrase.split_whitespace().map(plain);
+                self.spared.extend(labels.map(|label| (label, kinds.clone())));
+                return Ok(());
+            }
             self.owners.extend(alternatives(phrase)?.into_iter().map(|phrase| (phrase, owner)));
             self.rules.push(Rule { id: id.to_owned(), effect });
             Ok(())
@@ -71,6 +82,11 @@ impl ContextRules {
         &self.phrases
     }
 
+    /// The kinds that do not touch mentions of a label.
+    pub(super) fn spared(&self, label: &str) -> &[CueKind] {
+        self.spared.get(&plain(label)).map_or(&[], Vec::as_slice)
+    }
+
     pub(super) fn rule(&self, rule: u32) -> &Rule {
         &self.rules[rule as usize]
     }
@@ -78,15 +94,17 @@ impl ContextRules {
 
 fn effect(kind: &str, direction: &str) -> Result<Effect> {
     let cue = |name: &str| {
-        let unknown = || refuse(format!("{name:?} is no kind: expected {}, end or pseudo", CueKind::names()));
+        let unknown = || refuse(format!("{name:?} is no kind: expected {}, undone, end, pseudo or spare", CueKind::names()));
         CueKind::of(name).ok_or_else(unknown)
     };
     match kind {
         "pseudo" => Ok(Effect::Pseudo),
         "end" if direction == "all" => Ok(Effect::End(CueKind::ALL.to_vec())),
+        "spare" => Ok(Effect::Spare(direction.split(',').map(cue).collect::<Result<_>>()?)),
         "end" => Ok(Effect::End(direction.split(',').map(cue).collect::<Result<_>>()?)),
         _ => {
-            let kind = cue(kind)?;
+            let act = kind == "undone";
+            let kind = if act { CueKind::Negated } else { cue(kind)? };
             let (mut forward, mut backward) = (None, None);
             for direction in direction.split(',') {
                 let (name, words) = direction.split_once(':').map_or((direction, None), |(name, n)| (name, Some(n)));
@@ -101,9 +119,14 @@ fn effect(kind: &str, direction: &str) -> Result<Effect> {
                     _ => return Err(refuse(format!("{name:?} is no direction: expected forward, backward or both"))),
                 }
             }
-            Ok(Effect::Cue { kind, forward, backward })
+            Ok(Effect::Cue { kind, act, forward, backward })
         }
     }
+}
+
+/// A label in small letters, whatever joins its words: models write `LAB_VALUE`, people `Lab value`.
+fn plain(label: &str) -> String {
+    label.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
 
 /// The phrases that a pattern stands for: `[a|b] c` is `a c` and `b c`.

@@ -13,8 +13,10 @@ use crate::clinical::{Finding, Mention, Reading};
 
 /// How far a mention looks, in words: the longest reach and the longest phrases with it.
 const MOST: usize = 48;
-/// How many words may stand between a part of a list and the comma behind it, before a clause and not the list goes on.
+/// How many words may stand between a mention and the comma behind it, if a list and not a clause goes on there.
 const TAIL: usize = 3;
+/// The same for the words before the first mention.
+const HEAD: usize = 8;
 
 /// What is said of each mention.
 pub(in crate::clinical) fn judge(
@@ -25,13 +27,13 @@ pub(in crate::clinical) fn judge(
 ) -> Vec<Finding> {
     let words = Words::of(note, &reading.placeholders, context.phrases());
     let mut judge = Judge { context, note, words, signals: Vec::new(), mentioned: Vec::new() };
-    judge.find_signals(&reading.sentences);
     judge.mentioned = vec![false; judge.words.ranges.len()];
     for mention in mentions {
         let words = judge.words.within(&mention.range);
         judge.mentioned[words].fill(true);
     }
-    mentions.iter().map(|mention| judge.finding(reading, &mention.range)).collect()
+    judge.find_signals(&reading.sentences);
+    mentions.iter().map(|mention| judge.finding(reading, mention)).collect()
 }
 
 /// A phrase of a rule in the note.
@@ -57,7 +59,7 @@ impl Judge<'_> {
             let Range { start, end } = self.words.within(sentence);
             let mut at = start;
             while at < end {
-                match self.context.phrases().longest(&self.words.ids[at..end]) {
+                match self.phrase(at, end) {
                     Some((length, rule)) => {
                         self.signals.push(Signal { words: at..at + length, rule });
                         at += length;
@@ -68,7 +70,20 @@ impl Judge<'_> {
         }
     }
 
-    fn finding(&self, reading: &Reading, range: &Range<usize>) -> Finding {
+    /// The longest phrase at a word. One that would run into a mention is cut off before it, but for those that say
+    /// nothing: of `no symptoms of <gout>` all is the cue, of `no <symptoms of gout>` its first word.
+    fn phrase(&self, at: usize, end: usize) -> Option<(usize, u32)> {
+        let phrases = self.context.phrases();
+        let (length, rule) = phrases.longest(&self.words.ids[at..end])?;
+        let free = self.mentioned[at..at + length].iter().take_while(|&&mentioned| !mentioned).count();
+        if free == 0 || free == length || self.context.rule(rule).effect == Effect::Pseudo {
+            return Some((length, rule));
+        }
+        phrases.longest(&self.words.ids[at..at + free])
+    }
+
+    fn finding(&self, reading: &Reading, mention: &Mention<'_>) -> Finding {
+        let range = &mention.range;
         let holds = |ranges: &[Range<usize>]| {
             let at = ranges.partition_point(|other| other.end <= range.start);
             ranges.get(at).filter(|other| other.start <= range.start).map(|_| at)
@@ -85,7 +100,7 @@ impl Judge<'_> {
         }
         if let Some(sentence) = sentence {
             let within = self.words.within(&reading.sentences[sentence]);
-            let mut found = self.cues(within, self.words.within(range));
+            let mut found = self.cues(within, self.words.within(range), self.context.spared(mention.label));
             found.retain(|cue| assertion.cues.iter().all(|heading| heading.range.end <= cue.range.start));
             found.into_iter().for_each(|cue| assertion.add(cue));
             assertion.cues.sort_by_key(|cue| cue.range.start);
@@ -94,14 +109,14 @@ impl Judge<'_> {
     }
 
     /// The cues that reach the words of a mention from within its sentence.
-    fn cues(&self, sentence: Range<usize>, mention: Range<usize>) -> Vec<Cue> {
-        let mut before = Side::default();
+    fn cues(&self, sentence: Range<usize>, mention: Range<usize>, spared: &[CueKind]) -> Vec<Cue> {
+        let mut before = Side { spared, ..Side::default() };
         let first = sentence.start.max(mention.start.saturating_sub(MOST));
         let known = self.signals.partition_point(|signal| signal.words.end <= mention.start);
         for signal in self.signals[..known].iter().rev().take_while(|signal| signal.words.start >= first) {
             self.look(&mut before, signal, true, signal.words.end..mention.start);
         }
-        let mut behind = Side::default();
+        let mut behind = Side { spared, ..Side::default() };
         let last = sentence.end.min(mention.end + MOST);
         let known = self.signals.partition_point(|signal| signal.words.start < mention.end);
         for signal in self.signals[known..].iter().take_while(|signal| signal.words.end <= last) {
@@ -111,17 +126,18 @@ impl Judge<'_> {
     }
 
     /// Takes a signal over, whose reach would have to cover the words of `gap`.
-    fn look(&self, side: &mut Side, signal: &Signal, before: bool, gap: Range<usize>) {
+    fn look(&self, side: &mut Side<'_>, signal: &Signal, before: bool, gap: Range<usize>) {
         let rule = self.context.rule(signal.rule);
         match &rule.effect {
-            Effect::Pseudo => {}
+            Effect::Pseudo | Effect::Spare(_) => {}
             Effect::End(kinds) => side.ended.extend(kinds),
-            Effect::Cue { kind, forward, backward } => {
+            Effect::Cue { kind, act, forward, backward } => {
                 let reach = if before { *forward } else { *backward };
                 let Some(reach) = reach else { return };
                 let apart =
-                    self.comma_at(if before { signal.words.start.wrapping_sub(1) } else { gap.end.wrapping_sub(1) });
-                if gap.len() > reach || side.ended.contains(kind) || !self.is_list(*kind, gap) {
+                    self.text(if before { signal.words.start.wrapping_sub(1) } else { gap.end.wrapping_sub(1) }) == ",";
+                let spared = side.spared.contains(kind) && !act;
+                if spared || side.ended.contains(kind) || self.distance(&gap) > reach || !self.is_list(*kind, gap) {
                     return;
                 }
                 match kind {
@@ -138,33 +154,42 @@ impl Judge<'_> {
         }
     }
 
-    fn comma_at(&self, word: usize) -> bool {
-        self.words.ranges.get(word).is_some_and(|range| &self.note[range.clone()] == ",")
-    }
-
     /// Whether a denial goes on through the words between: at each comma a part of a list must just have ended.
     fn is_list(&self, kind: CueKind, gap: Range<usize>) -> bool {
         if !matches!(kind, CueKind::Negated | CueKind::Possible) {
             return true;
         }
-        let mut tail = 0;
-        for word in gap {
-            if self.comma_at(word) {
-                if tail > TAIL {
-                    return false;
-                }
-                tail = 0;
+        let (mut tail, mut most) = (0, HEAD);
+        for word in gap.clone() {
+            if self.mentioned[word] {
+                (tail, most) = (0, TAIL);
+            } else if self.text(word) != "," {
+                tail += 1;
+            } else if tail > most && !(word + 1 < gap.end && matches!(self.text(word + 1), "or" | "nor")) {
+                return false;
             } else {
-                tail = if self.mentioned[word] { 0 } else { tail + 1 };
+                tail = 0;
             }
         }
         true
+    }
+
+    /// Words between that belong to no mention and join none.
+    fn distance(&self, gap: &Range<usize>) -> usize {
+        let joins = |text: &str| matches!(text, "," | "(" | ")" | "/" | "and" | "or" | "-");
+        gap.clone().filter(|&word| !self.mentioned[word] && !joins(self.text(word))).count()
+    }
+
+    fn text(&self, word: usize) -> &str {
+        self.words.ranges.get(word).map_or("", |range| &self.note[range.clone()])
     }
 }
 
 /// What is known on one side of a mention.
 #[derive(Default)]
-struct Side {
+struct Side<'a> {
+    /// Kinds that do not touch the label of the mention.
+    spared: &'a [CueKind],
     /// Kinds that no cue further out can say.
     ended: Vec<CueKind>,
     found: Vec<Cue>,
