@@ -9,7 +9,7 @@
 //! | room | what it does |
 //! |---|---|
 //! | [`text`] | a note becomes ids and comes back as spans: tokenizer, windows, spans, labels |
-//! | [`clinical`] | what is special about notes |
+//! | [`clinical`] | what is special about notes: placeholders, sentences, sections, negation and its kin |
 //! | [`backend`] | who does the arithmetic: the trait [`backend::Backend`] and the engines that implement it |
 //! | [`models`] | one architecture a file, in Hugging Face's own names |
 //! | [`weights`] | where numbers come from: safetensors, the model folder and its manifest |

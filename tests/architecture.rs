@@ -13,9 +13,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("backend", &["error"]),
     ("weights", &["error", "backend"]),
     ("models", &["error", "backend", "weights"]),
-    ("tasks", &["error", "backend", "weights", "models", "text"]),
-    ("export", &["error", "text", "tasks"]),
-    ("train", &["error", "backend", "weights", "models", "text", "tasks"]),
+    ("tasks", &["error", "backend", "weights", "models", "text", "clinical"]),
+    ("export", &["error", "text", "clinical", "tasks"]),
+    ("train", &["error", "backend", "weights", "models", "text", "clinical", "tasks"]),
     ("wasm", &["error", "backend", "weights", "text", "tasks", "export"]),
 ];
 

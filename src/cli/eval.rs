@@ -16,9 +16,7 @@ use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
 use clinlite::models::Head;
 use clinlite::tasks::ner::{Coverage, TagOptions, Tagger};
-use clinlite::tasks::read_tokenizer;
 use clinlite::tasks::settings::Settings;
-use clinlite::text::Tokenizer;
 use clinlite::train::bootstrap::RESAMPLES;
 use clinlite::train::metrics::protocols::{Protocols, Scored};
 use clinlite::train::metrics::{Mode, words};
@@ -204,19 +202,11 @@ fn evaluate<B: Backend>(backend: B, folder: &Folder, task: &Task, protocol: Prot
     if let Some(Window { max_length, stride }) = *window {
         tagger = tagger.with_window(max_length, stride);
     }
-    let tokenizer = read_tokenizer(folder)?;
     let types = tagger.model().labels.types();
     check_types(types, parts)?;
     let bar = ProgressBar::new(parts.iter().map(|part| part.documents.len() as u64).sum());
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} documents, {eta} left")?);
-    let mut run = Run {
-        tagger: &tagger,
-        tokenizer: &tokenizer,
-        protocols: Protocols::default(),
-        words: 0,
-        coverage: None,
-        backend: "",
-    };
+    let mut run = Run { tagger: &tagger, protocols: Protocols::default(), words: 0, coverage: None, backend: "" };
     let start = Instant::now();
     for part in parts {
         for document in &part.documents {
@@ -236,7 +226,6 @@ fn evaluate<B: Backend>(backend: B, folder: &Folder, task: &Task, protocol: Prot
 
 struct Run<'a, B: Backend> {
     tagger: &'a Tagger<B>,
-    tokenizer: &'a Tokenizer,
     protocols: Protocols,
     words: usize,
     coverage: Option<Coverage>,
@@ -250,12 +239,12 @@ impl<B: Backend> Run<'_, B> {
             pollster::block_on(self.tagger.step(&mut job))?;
         }
         let pieces = self.tagger.piece_labels(&job);
+        let encoding = job.encoding().clone();
         let tagging = self.tagger.finish(job)?;
         (self.backend, self.coverage) = (tagging.engine.backend, Some(tagging.coverage));
         let types = self.tagger.model().labels.types();
         let found: Vec<_> =
             tagging.entities.iter().map(|span| (span.start..span.end, types[span.label].as_str())).collect();
-        let encoding = self.tokenizer.encode(&document.text);
         self.words += words(&encoding).len();
         Ok(self.protocols.add(&encoding, &document.spans, &found, &pieces, |label| set.marks(label))?)
     }

@@ -258,6 +258,6 @@ pub fn document(tagging: &Tagging, note: &str, unit: OffsetUnit) -> Result<Docum
 }
 
 fn coverage(tagging: &Tagging) -> Coverage {
-    let crate::tasks::ner::Coverage { tokens, judged, windows, max_length, stride } = tagging.coverage;
-    Coverage { tokens, windows, max_length, stride, truncated: judged < tokens, placeholders: None }
+    let crate::tasks::ner::Coverage { tokens, judged, windows, max_length, stride, placeholders } = tagging.coverage;
+    Coverage { tokens, windows, max_length, stride, truncated: judged < tokens, placeholders: Some(placeholders) }
 }

@@ -4,6 +4,9 @@
 //! window in which it stands furthest from an edge. Work is done in steps, one window each, so that a caller can show
 //! progress or stop between them: [`Tagger::start`], [`Tagger::step`] until it is done, [`Tagger::finish`]; or
 //! [`Tagger::tag`] for all at once.
+//!
+//! What de-identification left in a note is one neutral piece for the model and never an entity; what the words around an
+//! entity say of it is judged by the rules of [`crate::clinical`].
 
 use std::fmt;
 
@@ -13,6 +16,7 @@ use super::pass::Pass;
 use super::settings::{Settings, Task};
 use super::{Computed, check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
+use crate::clinical::{Finding, Knowledge, Mention, Reading};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, TokenClassification};
 use crate::text::decode::{Aggregation, Decoding, Span, decode};
@@ -28,6 +32,7 @@ pub struct Tagger<B: Backend> {
     backend: B,
     model: TokenClassification<B>,
     tokenizer: Tokenizer,
+    knowledge: Knowledge,
     info: ModelInfo,
     max_length: usize,
     stride: usize,
@@ -64,6 +69,8 @@ impl Default for TagOptions {
 
 /// A note on its way through the model.
 pub struct Job {
+    note: String,
+    reading: Reading,
     encoding: Encoding,
     windows: Vec<Window>,
     next: usize,
@@ -82,6 +89,10 @@ pub struct Judged {
 pub struct Tagging {
     /// Sorted by place; offsets in bytes of the note.
     pub entities: Vec<Span>,
+    /// What the rules say of each entity.
+    pub findings: Vec<Finding>,
+    /// What the rules read in the note.
+    pub reading: Reading,
     /// How much of the note was read.
     pub coverage: Coverage,
     /// What computed.
@@ -105,9 +116,16 @@ pub struct Coverage {
     pub max_length: usize,
     /// The least overlap of two windows, in pieces.
     pub stride: usize,
+    /// Placeholders of de-identification, each one piece: findings may hide behind them.
+    pub placeholders: usize,
 }
 
 impl Job {
+    /// The pieces of the note, a placeholder being one.
+    pub fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
     /// Windows done and windows in all.
     pub fn progress(&self) -> (usize, usize) {
         (self.next, self.windows.len())
@@ -170,7 +188,15 @@ impl<B: Backend> Tagger<B> {
         let manifest::Window { max_length, stride } = settings.window(shape.max_position_embeddings);
         let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
         let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };
-        Ok(Self { backend, model, tokenizer, info, max_length, stride })
+        let knowledge = Knowledge::default();
+        Ok(Self { backend, model, tokenizer, knowledge, info, max_length, stride })
+    }
+
+    /// The same tagger with other rules than those that ship.
+    #[must_use]
+    pub fn with_knowledge(mut self, knowledge: Knowledge) -> Self {
+        self.knowledge = knowledge;
+        self
     }
 
     /// The same tagger with other windows than the model folder states: `max_length` pieces, special tokens included,
@@ -216,10 +242,11 @@ impl<B: Backend> Tagger<B> {
     /// # Errors
     /// A window of the model folder that leaves no room for a piece.
     pub fn start(&self, note: &str, options: TagOptions) -> Result<Job> {
-        let encoding = self.tokenizer.encode(note);
+        let reading = self.knowledge.read(note);
+        let encoding = self.tokenizer.encode_around(note, &reading.placeholders);
         let windows = windows::cut(&encoding, self.max_length, self.stride)?;
         let logits = Vec::with_capacity(encoding.input_ids.len() * self.info.labels.len());
-        Ok(Job { encoding, windows, next: 0, logits, options })
+        Ok(Job { note: note.to_owned(), reading, encoding, windows, next: 0, logits, options })
     }
 
     /// Judges the next window. Does nothing when the job is done.
@@ -296,9 +323,19 @@ impl<B: Backend> Tagger<B> {
             windows: job.windows.len(),
             max_length: self.max_length,
             stride: self.stride,
+            placeholders: job.reading.placeholders.len(),
         };
+        let findings = self.judge_entities(&job, &entities);
         let (engine, model) = (self.engine(), self.info.clone());
-        Ok(Tagging { entities, coverage, engine, model, options: job.options })
+        Ok(Tagging { entities, findings, reading: job.reading, coverage, engine, model, options: job.options })
+    }
+
+    /// What the rules say of each entity.
+    fn judge_entities(&self, job: &Job, entities: &[Span]) -> Vec<Finding> {
+        let types = self.info.labels.types();
+        let mention = |span: &Span| Mention { range: span.start..span.end, label: &types[span.label] };
+        let mentions: Vec<_> = entities.iter().map(mention).collect();
+        self.knowledge.judge(&job.note, &job.reading, &mentions)
     }
 
     /// Tags a whole note.

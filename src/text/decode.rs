@@ -72,7 +72,8 @@ pub struct Span {
 }
 
 /// Turns `logits` `[P, L]` of a whole note into spans: sorted, not empty, without white space at their edges, and,
-/// but for [`Aggregation::None`], not overlapping.
+/// but for [`Aggregation::None`], not overlapping. Neutral pieces are looked through: a span may go on behind them, but
+/// none begins or ends in one.
 ///
 /// # Errors
 /// [`ErrorKind::Input`] when the shapes do not fit together, [`ErrorKind::Backend`] when a logit is not finite.
@@ -84,14 +85,13 @@ pub fn decode(
     decoding: Decoding,
 ) -> Result<Vec<Span>> {
     check(labels, logits, encoding)?;
-    let pieces: Vec<Range<usize>>;
-    let units = match aggregation {
-        Aggregation::None | Aggregation::Simple => {
-            pieces = (0..encoding.len()).map(|at| at..at + 1).collect();
-            &pieces
-        }
-        Aggregation::First | Aggregation::Average | Aggregation::Max => &encoding.words,
+    let mut units: Vec<Range<usize>> = match aggregation {
+        Aggregation::None | Aggregation::Simple => (0..encoding.len()).map(|at| at..at + 1).collect(),
+        Aggregation::First | Aggregation::Average | Aggregation::Max => encoding.words.clone(),
     };
+    if !encoding.neutral.is_empty() {
+        units.retain(|unit| encoding.neutral.binary_search(&unit.start).is_err());
+    }
     let mut scratch = Vec::new();
     let mut row = |unit: usize, out: &mut Vec<f32>| {
         distribution(
@@ -357,6 +357,36 @@ mod tests {
                     .collect();
                 if found.join(" ") != expected {
                     failed.push(format!("{tags:?} {aggregation:?}: {found:?}"));
+                }
+            }
+        }
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn neutral_pieces_are_looked_through() {
+        let labels = labels("O B-X I-X B-Y I-Y");
+        // Logits of a neutral piece, whatever they are, change nothing.
+        let cases = [
+            ("B-X B-Y I-X", vec![1], "0-14X"),
+            ("B-X O O", vec![1], "0-4X"),
+            ("O B-X O", vec![1], ""),
+            ("B-X B-X O", vec![0], "5-9X"),
+            ("B-X I-X I-X", vec![2], "0-9X"),
+            ("B-Y B-Y", vec![0, 1], ""),
+        ];
+        let mut failed = Vec::new();
+        for (tags, neutral, expected) in cases {
+            let tags: Vec<&str> = tags.split_whitespace().collect();
+            let encoding = Encoding { neutral, ..encoding(&vec![1; tags.len()]) };
+            for (aggregation, decoding) in
+                Aggregation::ALL[1..].iter().flat_map(|a| [(*a, Decoding::Argmax), (*a, Decoding::Viterbi)])
+            {
+                let spans = decode(&labels, &logits(&labels, &tags), &encoding, aggregation, decoding).unwrap();
+                let found: Vec<_> =
+                    spans.iter().map(|s| format!("{}-{}{}", s.start, s.end, labels.types()[s.label])).collect();
+                if found.join(" ") != expected {
+                    failed.push(format!("{tags:?} {aggregation:?} {decoding:?}: {found:?}"));
                 }
             }
         }

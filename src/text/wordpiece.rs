@@ -29,6 +29,9 @@ pub struct Encoding {
     /// The pieces of each word, in order and without gaps: a word is what stands between white space and punctuation,
     /// or one punctuation mark.
     pub words: Vec<Range<usize>>,
+    /// The pieces that stand for a part of the note that is not to be read, each a word of its own, in order:
+    /// [`Tokenizer::encode_around`].
+    pub neutral: Vec<usize>,
 }
 
 impl Encoding {
@@ -116,9 +119,47 @@ impl Tokenizer {
 
     /// Cuts a note into pieces, all of it.
     pub fn encode(&self, text: &str) -> Encoding {
-        let mut cutter = Cutter::new(self, text);
-        self.normalization.each(text, |c, place| cutter.push(c, place));
-        cutter.finish()
+        self.encode_around(text, &[])
+    }
+
+    /// Cuts a note into pieces, where each of some ranges is one word of one piece, `[UNK]`, whatever stands in it.
+    ///
+    /// `[UNK]` and not `[MASK]` or an unused piece: every vocabulary has it, and a model has seen it in training where a
+    /// word stood that could not be read, which is what a placeholder is.
+    ///
+    /// `neutral` holds ranges of bytes that are not empty, in order, apart from each other and on borders of
+    /// characters; what is not so is left out.
+    pub fn encode_around(&self, text: &str, neutral: &[Range<usize>]) -> Encoding {
+        let mut encoding = Encoding::default();
+        let mut at = 0;
+        for range in neutral {
+            let Some(before) = text.get(at..range.start) else { continue };
+            if range.is_empty() || !text.is_char_boundary(range.end) {
+                continue;
+            }
+            self.encode_part(before, at, &mut encoding);
+            let piece = encoding.len();
+            encoding.input_ids.push(self.unk_id);
+            encoding.offsets.push(range.clone());
+            encoding.words.push(piece..piece + 1);
+            encoding.neutral.push(piece);
+            at = range.end;
+        }
+        self.encode_part(&text[at..], at, &mut encoding);
+        encoding
+    }
+
+    /// Appends the pieces of a part of a note that begins at a byte of it.
+    fn encode_part(&self, part: &str, start: usize, encoding: &mut Encoding) {
+        let from = encoding.len();
+        let mut cutter = Cutter::new(self, std::mem::take(encoding));
+        self.normalization.each(part, |c, place| cutter.push(c, place));
+        cutter.cut();
+        *encoding = cutter.encoding;
+        if self.normalization.strips() {
+            take_marks(part, &mut encoding.offsets[from..]);
+        }
+        encoding.offsets[from..].iter_mut().for_each(|place| *place = place.start + start..place.end + start);
     }
 
     /// `[CLS]`, which begins every sequence.
@@ -162,7 +203,6 @@ impl fmt::Debug for Tokenizer {
 /// Collects the characters of one word at a time and cuts it.
 struct Cutter<'a> {
     tokenizer: &'a Tokenizer,
-    text: &'a str,
     encoding: Encoding,
     /// The word so far, normalised.
     word: String,
@@ -172,9 +212,9 @@ struct Cutter<'a> {
 }
 
 impl<'a> Cutter<'a> {
-    fn new(tokenizer: &'a Tokenizer, text: &'a str) -> Self {
+    fn new(tokenizer: &'a Tokenizer, encoding: Encoding) -> Self {
         let (word, chars, prefixes) = (String::new(), Vec::new(), Vec::new());
-        Self { tokenizer, text, encoding: Encoding::default(), word, chars, prefixes }
+        Self { tokenizer, encoding, word, chars, prefixes }
     }
 
     fn push(&mut self, c: char, place: Place) {
@@ -233,14 +273,6 @@ impl<'a> Cutter<'a> {
             first += 1;
         }
         true
-    }
-
-    fn finish(mut self) -> Encoding {
-        self.cut();
-        if self.tokenizer.normalization.strips() {
-            take_marks(self.text, &mut self.encoding.offsets);
-        }
-        self.encoding
     }
 }
 
@@ -324,6 +356,21 @@ mod tests {
             }
         }
         assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn neutral_ranges_are_one_unknown_word_each() {
+        let (tokenizer, text) = (tokenizer(), "Fever ___\u{301}pneumonia, [**fever**][**x**] cafe\u{301}s");
+        let neutral = [6..9, 22..33, 33..40];
+        let found = tokenizer.encode_around(text, &neutral);
+        let places: Vec<_> = found.offsets.iter().map(|place| &text[place.clone()]).collect();
+        let expected = ["Fever", "___", "pne", "um", "onia", ",", "[**fever**]", "[**x**]", "cafe\u{301}", "s"];
+        assert_eq!(places, expected);
+        assert_eq!(found.input_ids, [8, 1, 5, 6, 7, 9, 1, 1, 14, 15]);
+        assert_eq!((found.neutral, found.words.len()), (vec![1, 6, 7], 7));
+        // Ranges that are empty, cut a character, overlap or lie outside are left out.
+        let broken = tokenizer.encode_around("é fever", &[0..0, 1..2, 0..1, 3..8, 4..6, 3..5, 90..99]);
+        assert_eq!((broken.neutral, broken.offsets), (vec![1], vec![0..2, 3..8]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::batches::{deal, work};
 use super::loss::Targets;
 use super::readers::{DataSet, Document};
 use crate::backend::candle::kernels::random::Stream;
+use crate::clinical::placeholders;
 use crate::error::Result;
 use crate::models::Batch;
 use crate::text::{Encoding, Tokenizer};
@@ -44,7 +45,7 @@ impl Example {
     /// # Errors
     /// When the document has a label that the model lacks.
     pub fn new(document: &Document, set: &DataSet, tokenizer: &Tokenizer, tags: &Tags, pieces: Pieces) -> Result<Self> {
-        let encoding = tokenizer.encode(&document.text);
+        let encoding = tokenizer.encode_around(&document.text, &placeholders::find(&document.text));
         let outside = tags.outside(set)?;
         let mut allowed = vec![0; encoding.input_ids.len()];
         let mut begins = vec![false; encoding.input_ids.len()];
@@ -73,7 +74,7 @@ impl Example {
 
     /// A text of which nothing is known: no row has a bit.
     pub fn unlabelled(text: &str, tokenizer: &Tokenizer) -> Self {
-        let encoding = tokenizer.encode(text);
+        let encoding = tokenizer.encode_around(text, &placeholders::find(text));
         let mut begins = vec![false; encoding.input_ids.len()];
         encoding.words.iter().filter(|word| !word.is_empty()).for_each(|word| begins[word.start] = true);
         Self { allowed: vec![0; begins.len()], begins, input_ids: encoding.input_ids }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::backend::Backend;
+use crate::clinical::placeholders;
 use crate::error::Result;
 use crate::models::{Batch, TokenClassification};
 use crate::text::decode::{Aggregation, Decoding, decode};
@@ -46,7 +47,7 @@ impl Exam {
     pub fn add(&mut self, documents: Vec<Document>, set: &DataSet, tokenizer: &Tokenizer) {
         let marked: Vec<_> = self.labels.types().iter().filter(|kind| set.marks(kind)).cloned().collect();
         self.questions.extend(documents.into_iter().map(|document| {
-            let encoding = tokenizer.encode(&document.text);
+            let encoding = tokenizer.encode_around(&document.text, &placeholders::find(&document.text));
             Question { words: words(&encoding), document, encoding, marked: marked.clone() }
         }));
     }

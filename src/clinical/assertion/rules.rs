@@ -1,0 +1,223 @@
+//! The rules of context: phrases, what they say, and how far.
+//!
+//! The form of a line is told at the top of `context.rules`.
+
+use std::collections::BTreeMap;
+
+use super::CueKind;
+use crate::clinical::phrases::Phrases;
+use crate::clinical::rows::{self, refuse};
+use crate::clinical::words;
+use crate::error::Result;
+
+const SHIPPED: &str = include_str!("context.rules");
+/// Words between a cue and a mention where a rule says nothing else.
+const REACH: usize = 40;
+/// The most phrases that the brackets of one rule may stand for.
+const MOST_PHRASES: usize = 2000;
+
+/// Rules and the automaton over their phrases.
+pub(in crate::clinical) struct ContextRules {
+    rules: Vec<Rule>,
+    /// Each phrase in its normal form, and the rule that it belongs to.
+    owners: BTreeMap<String, u32>,
+    phrases: Phrases,
+    /// Labels and the kinds that do not touch them.
+    spared: BTreeMap<String, Vec<CueKind>>,
+}
+
+pub(super) struct Rule {
+    pub(super) id: String,
+    pub(super) effect: Effect,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Says something of mentions behind it and before it, with at most so many words between; of an act, or of
+    /// anything.
+    Cue { kind: CueKind, act: bool, forward: Option<usize>, backward: Option<usize> },
+    /// Ends the reach of cues of some kinds.
+    End(Vec<CueKind>),
+    /// Nothing: a longer phrase that hides a shorter one.
+    Pseudo,
+    /// Cues of some kinds, but those of acts, do not touch mentions of its labels.
+    Spare(Vec<CueKind>),
+}
+
+impl Default for ContextRules {
+    fn default() -> Self {
+        let (rules, owners, phrases, spared) = Default::default();
+        let none = Self { rules, owners, phrases, spared };
+        none.with(SHIPPED).expect("the rules that ship are read by a test")
+    }
+}
+
+impl ContextRules {
+    /// With the rules of a text; each replaces the rule of the same id and the phrases that it has in common with others.
+    pub(in crate::clinical) fn with(mut self, text: &str) -> Result<Self> {
+        let mut seen = BTreeMap::<&str, ()>::new();
+        rows::each(text, ["id", "kind", "direction", "phrase"], |[id, kind, direction, phrase]| {
+            if seen.insert(id, ()).is_some() {
+                return Err(refuse(format!("the id {id:?} stands on an earlier line, too: give each rule its own")));
+            }
+            if let Some(old) = self.rules.iter().position(|rule| rule.id == id) {
+                self.owners.retain(|_, owner| *owner != old as u32);
+            }
+            let effect = effect(kind, direction)?;
+            let owner = self.rules.len() as u32;
+            if let Effect::Spare(kinds) = &effect {
+                let labels = phrase.split_whitespace().map(plain);
+                self.spared.extend(labels.map(|label| (label, kinds.clone())));
+                return Ok(());
+            }
+            self.owners.extend(alternatives(phrase)?.into_iter().map(|phrase| (phrase, owner)));
+            self.rules.push(Rule { id: id.to_owned(), effect });
+            Ok(())
+        })?;
+        self.phrases = Phrases::new(self.owners.iter().map(|(phrase, &owner)| (phrase.as_str(), owner)));
+        Ok(self)
+    }
+
+    pub(super) fn phrases(&self) -> &Phrases {
+        &self.phrases
+    }
+
+    /// The kinds that do not touch mentions of a label.
+    pub(super) fn spared(&self, label: &str) -> &[CueKind] {
+        self.spared.get(&plain(label)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn rule(&self, rule: u32) -> &Rule {
+        &self.rules[rule as usize]
+    }
+}
+
+fn effect(kind: &str, direction: &str) -> Result<Effect> {
+    let cue = |name: &str| {
+        let unknown =
+            || refuse(format!("{name:?} is no kind: expected {}, undone, end, pseudo or spare", CueKind::names()));
+        CueKind::of(name).ok_or_else(unknown)
+    };
+    match kind {
+        "pseudo" => Ok(Effect::Pseudo),
+        "end" if direction == "all" => Ok(Effect::End(CueKind::ALL.to_vec())),
+        "spare" => Ok(Effect::Spare(direction.split(',').map(cue).collect::<Result<_>>()?)),
+        "end" => Ok(Effect::End(direction.split(',').map(cue).collect::<Result<_>>()?)),
+        _ => {
+            let act = kind == "undone";
+            let kind = if act { CueKind::Negated } else { cue(kind)? };
+            let (mut forward, mut backward) = (None, None);
+            for direction in direction.split(',') {
+                let (name, words) = direction.split_once(':').map_or((direction, None), |(name, n)| (name, Some(n)));
+                let wrong =
+                    |n: &str| refuse(format!("{n:?} is no reach: expected a number of words from 0 to {REACH}"));
+                let parse = |n: &str| n.parse().ok().filter(|n| *n <= REACH).ok_or_else(|| wrong(n));
+                let reach = words.map_or(Ok(REACH), parse)?;
+                match name {
+                    "forward" => forward = Some(reach),
+                    "backward" => backward = Some(reach),
+                    "both" => (forward, backward) = (Some(reach), Some(reach)),
+                    _ => return Err(refuse(format!("{name:?} is no direction: expected forward, backward or both"))),
+                }
+            }
+            Ok(Effect::Cue { kind, act, forward, backward })
+        }
+    }
+}
+
+/// A label in small letters, whatever joins its words: models write `LAB_VALUE`, people `Lab value`.
+fn plain(label: &str) -> String {
+    label.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+/// The phrases that a pattern stands for: `[a|b] c` is `a c` and `b c`.
+fn alternatives(pattern: &str) -> Result<Vec<String>> {
+    let mut phrases = vec![String::new()];
+    let mut rest = pattern;
+    while let Some((before, inside)) = rest.split_once('[') {
+        let (choices, after) =
+            inside.split_once(']').ok_or_else(|| refuse("the phrase has a [ without its ]: write [a|b] for a or b"))?;
+        let choices: Vec<&str> = choices.split('|').map(str::trim).collect();
+        if phrases.len() * choices.len() > MOST_PHRASES {
+            return Err(refuse(format!("the phrase stands for more than {MOST_PHRASES}: split it into several rules")));
+        }
+        let extend = |phrase: String| choices.iter().map(move |choice| format!("{phrase}{before} {choice}"));
+        phrases = phrases.into_iter().flat_map(extend).collect();
+        rest = after;
+    }
+    let phrases: Vec<String> = phrases.into_iter().map(|phrase| normal(&(phrase + rest))).collect();
+    if phrases.iter().any(String::is_empty) {
+        return Err(refuse("the phrase may be empty: leave one bracket without an empty choice"));
+    }
+    Ok(phrases)
+}
+
+/// A phrase as its words with blanks between, so that equal phrases are equal texts.
+fn normal(phrase: &str) -> String {
+    let mut text = String::new();
+    words::each(phrase, |word, _| {
+        text.extend([" ", word]);
+    });
+    text.trim_start().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn brackets_are_choices() {
+        let cases = [
+            ("no evidence", "no evidence"),
+            ("[a|b] c", "a c|b c"),
+            ("No [sign|] OF", "no sign of|no of"),
+            ("r/o", "r / o"),
+            ("[a|b][c|d]", "a c|a d|b c|b d"),
+        ];
+        for (pattern, expected) in cases {
+            assert_eq!(alternatives(pattern).unwrap().join("|"), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused_with_its_line() {
+        let cases = [
+            ("X-1 negated forward", "line 1: has no phrase: expected id, kind, direction, phrase"),
+            ("X-1 denied forward no", "line 1: \"denied\" is no kind"),
+            ("# remark\n\nX-1 negated left no", "line 3: \"left\" is no direction"),
+            ("X-1 negated forward:x no", "line 1: \"x\" is no reach"),
+            ("X-1 negated forward:41 no", "line 1: \"41\" is no reach"),
+            ("X-1 end soon but", "line 1: \"soon\" is no kind"),
+            ("X-1 negated forward [no|not", "line 1: the phrase has a ["),
+            ("X-1 negated forward [no|]", "line 1: the phrase may be empty"),
+            ("X-1 negated forward no\nX-1 negated forward not", "line 2: the id \"X-1\""),
+        ];
+        let mut failed = Vec::new();
+        for (text, expected) in cases {
+            match ContextRules::default().with(text) {
+                Err(e) if e.kind() == ErrorKind::Input && e.to_string().starts_with(expected) => {}
+                other => failed.push(format!("{text:?}: {:?}", other.err())),
+            }
+        }
+        let many = "[a|b]".repeat(20);
+        assert!(ContextRules::default().with(&format!("X-1 negated forward {many}")).is_err());
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn every_phrase_that_ships_has_one_rule() {
+        let mut owners = BTreeMap::<String, &str>::new();
+        let mut twice = Vec::new();
+        rows::each(SHIPPED, ["id", "kind", "direction", "phrase"], |[id, _, _, pattern]| {
+            for phrase in alternatives(pattern)? {
+                if let Some(other) = owners.insert(phrase.clone(), id).filter(|other| *other != id) {
+                    twice.push(format!("{phrase}: {other} and {id}"));
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+        assert!(twice.is_empty(), "{twice:#?}");
+    }
+}

@@ -1,0 +1,196 @@
+//! Which cues reach which mentions.
+//!
+//! The cues of a sentence and the words that end their reach are found once; each mention then looks from its own words
+//! outwards, back for cues before it and on for those behind it, no further than [`MOST`] words: so time is linear in the
+//! note, whatever it repeats. Of the cues of one kind on one side the nearest counts.
+
+use std::ops::Range;
+
+use super::rules::{ContextRules, Effect};
+use super::{Assertion, Cue, CueKind};
+use crate::clinical::words::Words;
+use crate::clinical::{Finding, Mention, Reading};
+
+/// How far a mention looks, in words: the longest reach and the longest phrases with it.
+const MOST: usize = 48;
+/// How many words may stand between a mention and the comma behind it, if a list and not a clause goes on there.
+const TAIL: usize = 3;
+/// The same for the words before the first mention.
+const HEAD: usize = 8;
+
+/// What is said of each mention.
+pub(in crate::clinical) fn judge(
+    context: &ContextRules,
+    note: &str,
+    reading: &Reading,
+    mentions: &[Mention<'_>],
+) -> Vec<Finding> {
+    let words = Words::of(note, &reading.placeholders, context.phrases());
+    let mut judge = Judge { context, note, words, signals: Vec::new(), mentioned: Vec::new() };
+    judge.mentioned = vec![false; judge.words.ranges.len()];
+    for mention in mentions {
+        let words = judge.words.within(&mention.range);
+        judge.mentioned[words].fill(true);
+    }
+    judge.find_signals(&reading.sentences);
+    mentions.iter().map(|mention| judge.finding(reading, mention)).collect()
+}
+
+/// A phrase of a rule in the note.
+struct Signal {
+    /// Among the words of the note.
+    words: Range<usize>,
+    rule: u32,
+}
+
+struct Judge<'a> {
+    context: &'a ContextRules,
+    note: &'a str,
+    words: Words,
+    /// In order, apart from each other.
+    signals: Vec<Signal>,
+    /// Whether each word is part of a mention.
+    mentioned: Vec<bool>,
+}
+
+impl Judge<'_> {
+    fn find_signals(&mut self, sentences: &[Range<usize>]) {
+        for sentence in sentences {
+            let Range { start, end } = self.words.within(sentence);
+            let mut at = start;
+            while at < end {
+                match self.phrase(at, end) {
+                    Some((length, rule)) => {
+                        self.signals.push(Signal { words: at..at + length, rule });
+                        at += length;
+                    }
+                    None => at += 1,
+                }
+            }
+        }
+    }
+
+    /// The longest phrase at a word. One that would run into a mention is cut off before it, but for those that say
+    /// nothing: of `no symptoms of <gout>` all is the cue, of `no <symptoms of gout>` its first word.
+    fn phrase(&self, at: usize, end: usize) -> Option<(usize, u32)> {
+        let phrases = self.context.phrases();
+        let (length, rule) = phrases.longest(&self.words.ids[at..end])?;
+        let free = self.mentioned[at..at + length].iter().take_while(|&&mentioned| !mentioned).count();
+        if free == 0 || free == length || self.context.rule(rule).effect == Effect::Pseudo {
+            return Some((length, rule));
+        }
+        phrases.longest(&self.words.ids[at..at + free])
+    }
+
+    fn finding(&self, reading: &Reading, mention: &Mention<'_>) -> Finding {
+        let range = &mention.range;
+        let holds = |ranges: &[Range<usize>]| {
+            let at = ranges.partition_point(|other| other.end <= range.start);
+            ranges.get(at).filter(|other| other.start <= range.start).map(|_| at)
+        };
+        let sentence = holds(&reading.sentences);
+        let section = reading.sections.partition_point(|section| section.range.start <= range.start).checked_sub(1);
+        let section = section.filter(|&at| range.start < reading.sections[at].range.end);
+        let mut assertion = Assertion::default();
+        if let Some(section) = section.map(|at| &reading.sections[at])
+            && let (Some(kind), Some(rule)) = (section.says, &section.rule)
+            && section.title.end <= range.start
+        {
+            assertion.add(Cue { range: section.title.clone(), rule: rule.clone(), kind });
+        }
+        if let Some(sentence) = sentence {
+            let within = self.words.within(&reading.sentences[sentence]);
+            let mut found = self.cues(within, self.words.within(range), self.context.spared(mention.label));
+            found.retain(|cue| assertion.cues.iter().all(|heading| heading.range.end <= cue.range.start));
+            found.into_iter().for_each(|cue| assertion.add(cue));
+            assertion.cues.sort_by_key(|cue| cue.range.start);
+        }
+        Finding { assertion, section, sentence }
+    }
+
+    /// The cues that reach the words of a mention from within its sentence.
+    fn cues(&self, sentence: Range<usize>, mention: Range<usize>, spared: &[CueKind]) -> Vec<Cue> {
+        let mut before = Side { spared, ..Side::default() };
+        let first = sentence.start.max(mention.start.saturating_sub(MOST));
+        let known = self.signals.partition_point(|signal| signal.words.end <= mention.start);
+        for signal in self.signals[..known].iter().rev().take_while(|signal| signal.words.start >= first) {
+            self.look(&mut before, signal, true, signal.words.end..mention.start);
+        }
+        let mut behind = Side { spared, ..Side::default() };
+        let last = sentence.end.min(mention.end + MOST);
+        let known = self.signals.partition_point(|signal| signal.words.start < mention.end);
+        for signal in self.signals[known..].iter().take_while(|signal| signal.words.end <= last) {
+            self.look(&mut behind, signal, false, mention.end..signal.words.start);
+        }
+        before.found.into_iter().chain(behind.found).collect()
+    }
+
+    /// Takes a signal over, whose reach would have to cover the words of `gap`.
+    fn look(&self, side: &mut Side<'_>, signal: &Signal, before: bool, gap: Range<usize>) {
+        let rule = self.context.rule(signal.rule);
+        match &rule.effect {
+            Effect::Pseudo | Effect::Spare(_) => {}
+            Effect::End(kinds) => side.ended.extend(kinds),
+            Effect::Cue { kind, act, forward, backward } => {
+                let reach = if before { *forward } else { *backward };
+                let Some(reach) = reach else { return };
+                let apart =
+                    self.text(if before { signal.words.start.wrapping_sub(1) } else { gap.end.wrapping_sub(1) }) == ",";
+                let spared = side.spared.contains(kind) && !act;
+                if spared || side.ended.contains(kind) || self.distance(&gap) > reach || !self.is_list(*kind, gap) {
+                    return;
+                }
+                match kind {
+                    CueKind::Possible if apart && !before => return,
+                    CueKind::Possible if apart => side.ended.push(CueKind::Negated),
+                    CueKind::Negated => side.ended.extend([CueKind::Possible, CueKind::Historical]),
+                    _ => {}
+                }
+                side.ended.push(*kind); // the nearest counts
+                let ranges = &self.words.ranges[signal.words.clone()];
+                let range = ranges.first().map_or(0, |word| word.start)..ranges.last().map_or(0, |word| word.end);
+                side.found.push(Cue { range, rule: rule.id.clone(), kind: *kind });
+            }
+        }
+    }
+
+    /// Whether a denial goes on through the words between: at each comma a part of a list must just have ended.
+    fn is_list(&self, kind: CueKind, gap: Range<usize>) -> bool {
+        if !matches!(kind, CueKind::Negated | CueKind::Possible) {
+            return true;
+        }
+        let (mut tail, mut most) = (0, HEAD);
+        for word in gap.clone() {
+            if self.mentioned[word] {
+                (tail, most) = (0, TAIL);
+            } else if self.text(word) != "," {
+                tail += 1;
+            } else if tail > most && !(word + 1 < gap.end && matches!(self.text(word + 1), "or" | "nor")) {
+                return false;
+            } else {
+                tail = 0;
+            }
+        }
+        true
+    }
+
+    /// Words between that belong to no mention and join none.
+    fn distance(&self, gap: &Range<usize>) -> usize {
+        let joins = |text: &str| matches!(text, "," | "(" | ")" | "/" | "and" | "or" | "-");
+        gap.clone().filter(|&word| !self.mentioned[word] && !joins(self.text(word))).count()
+    }
+
+    fn text(&self, word: usize) -> &str {
+        self.words.ranges.get(word).map_or("", |range| &self.note[range.clone()])
+    }
+}
+
+/// What is known on one side of a mention.
+#[derive(Default)]
+struct Side<'a> {
+    /// Kinds that do not touch the label of the mention.
+    spared: &'a [CueKind],
+    /// Kinds that no cue further out can say.
+    ended: Vec<CueKind>,
+    found: Vec<Cue>,
+}
