@@ -1,11 +1,13 @@
 //! CoNLL: a token a line with its place in code points and its IOB2 tag, a blank line between sentences.
 //!
+//! Divided by tabs, shown as spaces here:
+//!
 //! ```text
 //! # document = note 1
 //! # columns = token start end tag
-//! denies	10	16	O
-//! chest	17	22	B-PROBLEM
-//! pain	23	27	I-PROBLEM
+//! denies  10  16  O
+//! chest  17  22  B-PROBLEM
+//! pain  23  27  I-PROBLEM
 //! ```
 //!
 //! Lines that begin with `# ` say which document follows. Tokens are runs of letters, digits and marks, and every other

@@ -35,7 +35,7 @@ fn string(text: &str) -> String {
 #[inline(never)]
 fn named(entity: &Entity) -> Tree {
     let is_uri = |system: &str| !system.is_empty() && !system.contains(char::is_whitespace);
-    let is_code = |code: &str| !code.is_empty() && code.split(' ').all(|word| is_uri(word));
+    let is_code = |code: &str| !code.is_empty() && code.split(' ').all(is_uri);
     let links = entity.links.iter().filter(|link| is_uri(&link.system) && is_code(&link.code));
     let display = |term: &str| Some(string(term)).filter(|term| !term.trim().is_empty());
     let coding = links.map(|link| {
