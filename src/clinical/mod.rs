@@ -20,6 +20,7 @@ pub mod placeholders;
 mod rows;
 pub mod sections;
 mod sentences;
+mod structure;
 mod table;
 pub mod terms;
 mod tokens;
@@ -27,9 +28,12 @@ mod words;
 
 use std::ops::Range;
 
+pub use self::abbreviations::Abbreviation;
 pub use self::assertion::{Assertion, Certainty, Cue, CueKind, Experiencer, Polarity, Temporality};
+pub use self::attributes::Attribute;
 pub use self::identifiers::IdentifierKind;
 pub use self::sections::Section;
+pub use self::terms::{Link, Terms};
 
 use self::assertion::rules::ContextRules;
 use self::sections::SectionRules;
@@ -39,6 +43,8 @@ use crate::error::Result;
 pub struct Knowledge {
     context: ContextRules,
     sections: SectionRules,
+    abbreviations: abbreviations::List,
+    terms: Option<Terms>,
 }
 
 /// What the rules read in a note, before and without any model. Every list is in order of place.
@@ -50,6 +56,8 @@ pub struct Reading {
     pub sentences: Vec<Range<usize>>,
     /// From each heading to the next.
     pub sections: Vec<Section>,
+    /// What stands for more: by a definition in the note, or by the caller's list.
+    pub abbreviations: Vec<Abbreviation>,
     /// What looks like a real identifier: [`identifiers`].
     pub warnings: Vec<Warning>,
 }
@@ -88,12 +96,17 @@ pub struct Finding {
     pub section: Option<usize>,
     /// The sentence that it begins in, as an index into [`Reading::sentences`].
     pub sentence: Option<usize>,
+    /// What it is in the caller's code systems.
+    pub links: Vec<Link>,
+    /// What its sentence says of a drug or a test: dose, value.
+    pub attributes: Vec<Attribute>,
 }
 
 /// The rules that ship.
 impl Default for Knowledge {
     fn default() -> Self {
-        Self { context: ContextRules::default(), sections: SectionRules::default() }
+        let abbreviations = abbreviations::List::default();
+        Self { context: ContextRules::default(), sections: SectionRules::default(), abbreviations, terms: None }
     }
 }
 
@@ -117,17 +130,39 @@ impl Knowledge {
         Ok(self)
     }
 
+    /// The same knowledge with a list of abbreviations, for those that a note does not define.
+    #[must_use]
+    pub fn with_abbreviations(mut self, list: abbreviations::List) -> Self {
+        self.abbreviations = list;
+        self
+    }
+
+    /// The same knowledge with a table of terms and their codes.
+    #[must_use]
+    pub fn with_terms(mut self, terms: Terms) -> Self {
+        self.terms = Some(terms);
+        self
+    }
+
     /// Reads a note.
     pub fn read(&self, note: &str) -> Reading {
         let placeholders = placeholders::find(note);
         let (sections, borders) = self.sections.find(note, &placeholders);
         let sentences = sentences::find(note, &borders);
         let warnings = identifiers::find(note, &placeholders);
-        Reading { placeholders, sentences, sections, warnings }
+        let abbreviations = abbreviations::find(note, &self.abbreviations);
+        Reading { placeholders, sentences, sections, abbreviations, warnings }
     }
 
     /// What is said of each mention, in the order of the mentions. `reading` must be that of the note.
     pub fn judge(&self, note: &str, reading: &Reading, mentions: &[Mention<'_>]) -> Vec<Finding> {
-        assertion::judge(&self.context, note, reading, mentions)
+        let mut findings = assertion::judge(&self.context, note, reading, mentions);
+        structure::add(note, reading, mentions, &mut findings);
+        if let Some(terms) = &self.terms {
+            for (finding, mention) in findings.iter_mut().zip(mentions) {
+                finding.links = terms.find_mention(note, mention.range.clone(), &reading.abbreviations);
+            }
+        }
+        findings
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+pub use crate::clinical::{Certainty, Experiencer, Polarity, Temporality};
+
 /// A choice of few, by the name that documents have for it.
 pub trait Named: Copy + PartialEq + 'static {
     /// All choices.
@@ -16,46 +18,6 @@ pub trait Named: Copy + PartialEq + 'static {
     fn of(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|choice| choice.name() == name)
     }
-}
-
-/// Whether the note says that it is so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Polarity {
-    /// It is so.
-    Affirmed,
-    /// It is not so.
-    Negated,
-}
-
-/// How sure the writer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Certainty {
-    /// No doubt is written.
-    Certain,
-    /// It may be.
-    Possible,
-}
-
-/// When it is so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Temporality {
-    /// Now.
-    Current,
-    /// Once.
-    Historical,
-    /// If something happens.
-    Hypothetical,
-}
-
-/// Who has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Experiencer {
-    /// The patient.
-    Patient,
-    /// A relative.
-    Family,
-    /// Another person.
-    Other,
 }
 
 impl Named for Polarity {

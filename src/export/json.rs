@@ -8,11 +8,10 @@ use std::fmt;
 use serde::Serialize;
 
 use super::assertion::Assertion;
-use super::{Engine, Length, rounded, sha256};
-use crate::error::Result;
-use crate::tasks::ner::{ModelInfo, Tagging};
-use crate::text::decode::Span;
-use crate::text::offsets::{self, OffsetUnit};
+pub use super::tagging::document;
+use super::{Engine, Length};
+use crate::tasks::ner::ModelInfo;
+use crate::text::offsets::OffsetUnit;
 
 /// The version of this form. It changes when a field changes its meaning or goes away.
 pub const SCHEMA: &str = "clinlite/tagging/1";
@@ -218,46 +217,4 @@ impl Model {
         let (scheme, labels) = (labels.scheme().name().into(), labels.types().to_vec());
         Self { id, version, sha256, task: "ner".into(), scheme, labels }
     }
-}
-
-/// The document of one tagged note.
-///
-/// # Errors
-/// [`crate::ErrorKind::Input`] when the note is not the one that was tagged.
-pub fn document(tagging: &Tagging, note: &str, unit: OffsetUnit) -> Result<Document> {
-    let borders: Vec<usize> = tagging.entities.iter().flat_map(|entity| [entity.start, entity.end]).collect();
-    let borders = offsets::from_bytes(note, &borders, unit)?;
-    let entity = |(i, (span, border)): (usize, (&Span, &[usize]))| Entity {
-        id: format!("T{}", i + 1),
-        start: border[0],
-        end: border[1],
-        text: note[span.start..span.end].into(),
-        label: tagging.model.labels.types()[span.label].clone(),
-        score: Some(rounded(span.score)),
-        score_method: Some(tagging.options.aggregation.name().into()),
-        assertion: None,
-        section: None,
-        links: Vec::new(),
-        attributes: Vec::new(),
-    };
-    Ok(Document {
-        schema: SCHEMA.into(),
-        text_sha256: sha256(note),
-        offset_unit: unit,
-        length: Length::of(note),
-        engine: Engine::new(&tagging.engine),
-        model: Model::new(&tagging.model),
-        coverage: coverage(tagging),
-        sections: Vec::new(),
-        sentences: Vec::new(),
-        placeholders: Vec::new(),
-        abbreviations: Vec::new(),
-        entities: tagging.entities.iter().zip(borders.chunks_exact(2)).enumerate().map(entity).collect(),
-        warnings: Vec::new(),
-    })
-}
-
-fn coverage(tagging: &Tagging) -> Coverage {
-    let crate::tasks::ner::Coverage { tokens, judged, windows, max_length, stride, placeholders } = tagging.coverage;
-    Coverage { tokens, windows, max_length, stride, truncated: judged < tokens, placeholders: Some(placeholders) }
 }

@@ -22,6 +22,7 @@ pub mod options;
 pub mod prodigy;
 mod read;
 pub mod relations;
+pub mod tagging;
 #[cfg(test)]
 mod tests;
 mod tree;

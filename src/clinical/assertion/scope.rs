@@ -105,7 +105,7 @@ impl Judge<'_> {
             found.into_iter().for_each(|cue| assertion.add(cue));
             assertion.cues.sort_by_key(|cue| cue.range.start);
         }
-        Finding { assertion, section, sentence }
+        Finding { assertion, section, sentence, ..Finding::default() }
     }
 
     /// The cues that reach the words of a mention from within its sentence.

@@ -1,0 +1,145 @@
+//! From what a tagger found to its [`Document`]: the border at which bytes become the reader's unit.
+
+use std::ops::Range;
+
+use super::assertion::{Assertion, Cue};
+use super::json::{Abbreviation, Attribute, Coverage, Document, Entity, Link, Model, Place, SCHEMA, Section, Warning};
+use super::{Engine, Length, rounded, sha256};
+use crate::clinical::{self, Finding, Reading};
+use crate::error::Result;
+use crate::tasks::ner::Tagging;
+use crate::text::decode::Span;
+use crate::text::offsets::{self, OffsetUnit};
+
+/// The document of one tagged note.
+///
+/// # Errors
+/// [`crate::ErrorKind::Input`] when the note is not the one that was tagged.
+pub fn document(tagging: &Tagging, note: &str, unit: OffsetUnit) -> Result<Document> {
+    let places = Places::new(tagging, note, unit)?;
+    let Reading { placeholders, sentences, sections, abbreviations, warnings } = &tagging.reading;
+    let found = tagging.entities.iter().zip(&tagging.findings).enumerate();
+    Ok(Document {
+        schema: SCHEMA.into(),
+        text_sha256: sha256(note),
+        offset_unit: unit,
+        length: Length::of(note),
+        engine: Engine::new(&tagging.engine),
+        model: Model::new(&tagging.model),
+        coverage: coverage(tagging),
+        sections: sections.iter().map(|section| places.section(section)).collect(),
+        sentences: sentences.iter().map(|range| places.place(range)).collect(),
+        placeholders: placeholders.iter().map(|range| places.place(range)).collect(),
+        abbreviations: abbreviations.iter().map(|short| places.abbreviation(short)).collect(),
+        entities: found.map(|(i, (span, finding))| places.entity(tagging, i, span, finding)).collect(),
+        warnings: warnings.iter().map(|warning| places.warning(warning)).collect(),
+    })
+}
+
+fn coverage(tagging: &Tagging) -> Coverage {
+    let crate::tasks::ner::Coverage { tokens, judged, windows, max_length, stride, placeholders } = tagging.coverage;
+    Coverage { tokens, windows, max_length, stride, truncated: judged < tokens, placeholders: Some(placeholders) }
+}
+
+/// Places of a note in bytes and in the unit of the document.
+struct Places<'a> {
+    note: &'a str,
+    bytes: Vec<usize>,
+    units: Vec<usize>,
+}
+
+impl<'a> Places<'a> {
+    /// All places of a tagging.
+    fn new(tagging: &Tagging, note: &'a str, unit: OffsetUnit) -> Result<Self> {
+        let mut bytes: Vec<usize> = ranges(tagging).flat_map(|range| [range.start, range.end]).collect();
+        bytes.sort_unstable();
+        bytes.dedup();
+        let units = offsets::from_bytes(note, &bytes, unit)?;
+        Ok(Self { note, bytes, units })
+    }
+
+    fn unit(&self, byte: usize) -> usize {
+        self.units[self.bytes.partition_point(|&known| known < byte)]
+    }
+
+    fn place(&self, range: &Range<usize>) -> Place {
+        Place { start: self.unit(range.start), end: self.unit(range.end) }
+    }
+
+    fn text(&self, range: &Range<usize>) -> String {
+        self.note[range.clone()].into()
+    }
+
+    fn section(&self, clinical::Section { range, title, category, loinc, .. }: &clinical::Section) -> Section {
+        let Place { start, end } = self.place(range);
+        Section { start, end, title: self.text(title), category: category.clone(), loinc: loinc.clone() }
+    }
+
+    fn abbreviation(&self, abbreviation: &clinical::Abbreviation) -> Abbreviation {
+        let clinical::Abbreviation { range, long, defined } = abbreviation;
+        let (Place { start, end }, defined) = (self.place(range), defined.as_ref().map(|range| self.place(range)));
+        Abbreviation { start, end, short: self.text(range), long: long.clone(), defined }
+    }
+
+    fn warning(&self, clinical::Warning { code, kind, range }: &clinical::Warning) -> Warning {
+        let Place { start, end } = self.place(range);
+        Warning { code: (*code).into(), kind: kind.name().into(), start, end }
+    }
+
+    fn entity(&self, tagging: &Tagging, i: usize, span: &Span, finding: &Finding) -> Entity {
+        let range = span.start..span.end;
+        let Place { start, end } = self.place(&range);
+        let section = finding.section.and_then(|section| tagging.reading.sections.get(section));
+        Entity {
+            id: format!("T{}", i + 1),
+            start,
+            end,
+            text: self.text(&range),
+            label: tagging.model.labels.types()[span.label].clone(),
+            score: Some(rounded(span.score)),
+            score_method: Some(tagging.options.aggregation.name().into()),
+            assertion: Some(self.assertion(&finding.assertion)),
+            section: section.map(|section| section.category.clone()),
+            links: finding.links.iter().map(link).collect(),
+            attributes: finding.attributes.iter().map(|attribute| self.attribute(attribute)).collect(),
+        }
+    }
+
+    fn assertion(&self, assertion: &clinical::Assertion) -> Assertion {
+        let clinical::Assertion { polarity, certainty, temporality, experiencer, conditional, cues } = assertion;
+        let cue = |clinical::Cue { range, rule, .. }: &clinical::Cue| {
+            let Place { start, end } = self.place(range);
+            Cue { start, end, text: self.text(range), rule: rule.clone() }
+        };
+        Assertion {
+            polarity: *polarity,
+            certainty: *certainty,
+            temporality: *temporality,
+            experiencer: *experiencer,
+            conditional: *conditional,
+            cues: cues.iter().map(cue).collect(),
+        }
+    }
+
+    fn attribute(&self, clinical::Attribute { name, range, value }: &clinical::Attribute) -> Attribute {
+        let Place { start, end } = self.place(range);
+        Attribute { name: (*name).into(), start, end, text: self.text(range), value: value.map(String::from) }
+    }
+}
+
+fn link(clinical::Link { system, code, term, matched }: &clinical::Link) -> Link {
+    let system = system.clone().unwrap_or_default();
+    Link { system, code: code.clone(), term: term.clone(), matched: matched.name().into() }
+}
+
+/// Every place that a document states.
+fn ranges(tagging: &Tagging) -> impl Iterator<Item = Range<usize>> + '_ {
+    let Reading { placeholders, sentences, sections, abbreviations, warnings } = &tagging.reading;
+    let abbreviations = abbreviations.iter().flat_map(|short| short.defined.iter().chain([&short.range]));
+    let cues = tagging.findings.iter().flat_map(|finding| finding.assertion.cues.iter().map(|cue| &cue.range));
+    let attributes = tagging.findings.iter().flat_map(|finding| finding.attributes.iter().map(|other| &other.range));
+    let read = placeholders.iter().chain(sentences).chain(sections.iter().map(|section| &section.range));
+    let read = read.chain(abbreviations).chain(warnings.iter().map(|warning| &warning.range));
+    let entities = tagging.entities.iter().map(|span| span.start..span.end);
+    read.chain(cues).chain(attributes).cloned().chain(entities)
+}
