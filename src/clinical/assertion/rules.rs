@@ -94,7 +94,8 @@ impl ContextRules {
 
 fn effect(kind: &str, direction: &str) -> Result<Effect> {
     let cue = |name: &str| {
-        let unknown = || refuse(format!("{name:?} is no kind: expected {}, undone, end, pseudo or spare", CueKind::names()));
+        let unknown =
+            || refuse(format!("{name:?} is no kind: expected {}, undone, end, pseudo or spare", CueKind::names()));
         CueKind::of(name).ok_or_else(unknown)
     };
     match kind {
