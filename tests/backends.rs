@@ -1,5 +1,6 @@
 //! Every backend against the slow reference, with the same checks.
 
+#[allow(dead_code, reason = "a shared file: the GPU rounds int8 in its own way")]
 mod checks;
 
 use candle_core::Device;

@@ -164,7 +164,7 @@ fn equal_to_the_protocol_of_the_seed() {
         }
         let pieces = words.last().map_or(0, |word| word.end);
         let offsets = (0..pieces).map(|at| at..at + 1).collect();
-        let encoding = Encoding { input_ids: vec![0; pieces], offsets, words, neutral: Vec::new() };
+        let encoding = Encoding { input_ids: vec![0; pieces], offsets, words, neutral: vec![] };
         let gold: Vec<String> = tags(case["words"].as_str().expect("tags")).into_iter().map(str::to_owned).collect();
         let labels = tags(case["predicted"].as_str().expect("tags"));
         let mut scorer = Scorer::new(Mode::Default);

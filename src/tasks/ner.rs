@@ -8,9 +8,13 @@
 //! What de-identification left in a note is one neutral piece for the model and never an entity; what the words around an
 //! entity say of it is judged by the rules of [`crate::clinical`].
 
-use std::fmt;
+mod job;
+
+use std::sync::Arc;
 
 use serde::Deserialize;
+
+pub use self::job::{Job, Judged};
 
 use super::pass::Pass;
 use super::settings::{Settings, Task};
@@ -19,11 +23,11 @@ use crate::backend::Backend;
 use crate::clinical::{Finding, Knowledge, Mention, Reading};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, TokenClassification};
+use crate::text::Tokenizer;
 use crate::text::decode::{Aggregation, Decoding, Span, decode};
 use crate::text::frames::Frame;
 use crate::text::labels::Labels;
 use crate::text::windows::{self, Window};
-use crate::text::{Encoding, Tokenizer};
 use crate::weights::folder::Folder;
 use crate::weights::manifest;
 
@@ -32,7 +36,7 @@ pub struct Tagger<B: Backend> {
     backend: B,
     model: TokenClassification<B>,
     tokenizer: Tokenizer,
-    knowledge: Knowledge,
+    knowledge: Arc<Knowledge>,
     info: ModelInfo,
     max_length: usize,
     stride: usize,
@@ -65,23 +69,6 @@ impl Default for TagOptions {
     fn default() -> Self {
         Self { aggregation: Aggregation::Average, decoding: Decoding::Viterbi }
     }
-}
-
-/// A note on its way through the model.
-pub struct Job {
-    note: String,
-    reading: Reading,
-    encoding: Encoding,
-    windows: Vec<Window>,
-    next: usize,
-    logits: Vec<f32>, // [pieces, labels]
-    options: TagOptions,
-}
-
-/// What a model says about the pieces that one window judges.
-pub struct Judged {
-    window: usize,
-    logits: Vec<f32>, // [kept pieces, labels]
 }
 
 /// What was found in a note.
@@ -120,56 +107,6 @@ pub struct Coverage {
     pub placeholders: usize,
 }
 
-impl Job {
-    /// The pieces of the note, a placeholder being one.
-    pub fn encoding(&self) -> &Encoding {
-        &self.encoding
-    }
-
-    /// Windows done and windows in all.
-    pub fn progress(&self) -> (usize, usize) {
-        (self.next, self.windows.len())
-    }
-
-    fn window(&self, window: usize) -> Result<&Window> {
-        let all = self.windows.len();
-        let none = || Error::new(ErrorKind::Input, format!("there is no window {window}, the note has {all}"));
-        self.windows.get(window).ok_or_else(none)
-    }
-
-    /// Takes the next window over.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Input`] when it is another than the next.
-    pub fn accept(&mut self, judged: Judged) -> Result<()> {
-        if judged.window != self.next {
-            let message = format!("expected window {}, found {}", self.next, judged.window);
-            return Err(Error::new(ErrorKind::Input, message));
-        }
-        self.logits.extend_from_slice(&judged.logits);
-        self.next += 1;
-        Ok(())
-    }
-
-    /// Whether every window was judged.
-    pub fn is_done(&self) -> bool {
-        self.next == self.windows.len()
-    }
-}
-
-impl Judged {
-    /// The logits of the pieces that the window judges, `[kept pieces, labels]`.
-    pub fn into_logits(self) -> Vec<f32> {
-        self.logits
-    }
-}
-
-impl fmt::Debug for Job {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Job({} of {} windows)", self.next, self.windows.len())
-    }
-}
-
 impl<B: Backend> Tagger<B> {
     /// Loads a token classifier from a model folder onto an engine.
     ///
@@ -188,14 +125,14 @@ impl<B: Backend> Tagger<B> {
         let manifest::Window { max_length, stride } = settings.window(shape.max_position_embeddings);
         let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
         let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };
-        let knowledge = Knowledge::default();
+        let knowledge = Knowledge::shipped();
         Ok(Self { backend, model, tokenizer, knowledge, info, max_length, stride })
     }
 
     /// The same tagger with other rules than those that ship.
     #[must_use]
-    pub fn with_knowledge(mut self, knowledge: Knowledge) -> Self {
-        self.knowledge = knowledge;
+    pub fn with_knowledge(mut self, knowledge: impl Into<Arc<Knowledge>>) -> Self {
+        self.knowledge = knowledge.into();
         self
     }
 
