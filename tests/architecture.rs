@@ -117,6 +117,24 @@ fn wasm_carries_no_native_crate() {
     assert!(tree.contains("wasm-bindgen"), "the tree of the wasm build was read");
 }
 
+/// In a page WGSL goes to the browser as text.
+#[test]
+fn webgpu_in_wasm_carries_no_compiler() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])
+        .args(["--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "wasm,webgpu"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).expect("UTF-8");
+    let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(crates.contains("wgpu"), "the tree of the build with webgpu was read");
+    for krate in ["naga", "wgpu-core", "wgpu-hal", "candle-core", "rayon", "getrandom"] {
+        assert!(!crates.contains(krate), "the wasm build carries {krate}");
+    }
+}
+
 /// Connections are opened in two files, for processes that a launcher started as one training.
 #[test]
 fn only_the_ranks_of_a_training_connect() {

@@ -92,6 +92,8 @@ pub(crate) fn answer_all<W: Work>(
     out: &mut Output,
 ) -> Result<ExitCode> {
     let (mut waiting, mut passes, mut failures, mut all) = (Vec::new(), 0, 0, 0);
+    // Eight for each thread; an engine that wants many rows joins passes of some hundred.
+    let enough = 8 * threads * work.busy_rows().div_ceil(128);
     for question in questions {
         all += 1;
         let started = question.and_then(|question| {
@@ -108,7 +110,7 @@ pub(crate) fn answer_all<W: Work>(
                 failures += 1;
             }
         }
-        if passes >= 8 * threads || waiting.len() >= 256 {
+        if passes >= enough || waiting.len() >= 256 {
             failures += finish(work, std::mem::take(&mut waiting), threads, out)?;
             passes = 0;
         }

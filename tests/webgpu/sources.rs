@@ -5,11 +5,12 @@ use wgpu::naga::front::wgsl;
 use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// Tiles of all kinds, those of the engine among them.
-pub(crate) const TILES: [Tile; 5] = [
+pub(crate) const TILES: [Tile; 6] = [
     Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1 },
-    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 },
+    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 },
     Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1 },
-    Tile { rows: 128, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1 },
+    Tile { rows: 64, columns: 32, depth: 16, thread_rows: 8, thread_quads: 1 },
+    Tile { rows: 128, columns: 64, depth: 16, thread_rows: 8, thread_quads: 2 },
     Tile { rows: 128, columns: 128, depth: 8, thread_rows: 8, thread_quads: 2 },
 ];
 

@@ -146,13 +146,12 @@ impl WebGpuBackend {
         self.gpu.record(Dispatch { kernel, params, slots, groups, grid: across(rows) })
     }
 
-    /// Rows as int8 words, and where their scales begin.
+    /// Rows as int8 words, and where their scales begin, in quads.
     fn quantized(&self, x: &Tensor) -> Result<(Arc<Slot>, u32)> {
         let words = weights::words(x.columns);
-        let slot = self.gpu.arena.take(x.rows * words + x.rows)?;
-        let (start, scales) = (slot.start() as u32, (slot.start() + x.rows * words) as u32);
-        let (columns, words) = (x.columns as u32, words as u32);
-        let params = [x.rows as u32, columns, x.start(), x.stride() as u32, start, words, scales];
+        let slot = self.gpu.arena.take(x.rows * (words + 4))?;
+        let (start, scales) = (slot.start() as u32 / 4, (slot.start() + x.rows * words) as u32 / 4);
+        let params = [x.rows as u32, x.quad(), x.quads(), start, words as u32 / 4, scales];
         self.by_row(Kernel::Quantize, &params, &[&x.slot, &slot], None, x.rows)?;
         Ok((slot, scales))
     }

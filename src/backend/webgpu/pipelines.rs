@@ -17,12 +17,15 @@ const HEADS: [usize; 4] = [4, 8, 16, 32];
 /// Up to so many rows, `linear_small` makes a product.
 const FEW_ROWS: usize = 8;
 
-/// For results that do not fill a GPU with the larger ones.
-const SMALL: Tile = Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1 };
-const LARGE: Tile = Tile { rows: 64, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 };
+/// How products are cut up, the largest first: a smaller one where that makes too few workgroups to fill a GPU.
+const TILES: [Tile; 3] = [
+    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1 },
+    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 },
+    Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1 },
+];
 
-/// Workgroups of the large tile from which on it is used.
-const ENOUGH: usize = 48;
+/// Workgroups that fill one: two for each of the 132 processors of an H200.
+const ENOUGH: usize = 264;
 
 /// How buffers are bound.
 pub(super) struct Layouts {
@@ -146,7 +149,7 @@ impl Pipelines {
             kernels.extend(HEADS.map(Kernel::AttentionExact));
         }
         for numbers in numbers {
-            kernels.extend([SMALL, LARGE].map(|tile| Kernel::Linear(numbers, tile)));
+            kernels.extend(TILES.map(|tile| Kernel::Linear(numbers, tile)));
             kernels.push(Kernel::LinearSmall(numbers));
         }
         kernels
@@ -218,8 +221,9 @@ impl Pipelines {
             return (Kernel::LinearSmall(numbers), [columns.div_ceil(64), rows]);
         }
         let groups = |tile: Tile| [columns.div_ceil(tile.columns), rows.div_ceil(tile.rows)];
-        let fills = groups(LARGE).iter().product::<usize>() >= ENOUGH;
-        let tile = self.tile.unwrap_or(if fills { LARGE } else { SMALL });
+        let fills = |tile: &Tile| groups(*tile).iter().product::<usize>() >= ENOUGH;
+        let [.., smallest] = TILES;
+        let tile = self.tile.or(TILES.into_iter().find(fills)).unwrap_or(smallest);
         (Kernel::Linear(numbers, tile), groups(tile))
     }
 }

@@ -11,7 +11,7 @@ struct Params {
     rows: u32,
     // The inputs, or words of four of them: a multiple of DEPTH.
     depth: u32,
-    // Where x begins and how far its rows are apart, in quads; and the scales of its rows, if it has any.
+    // Where x begins and how far its rows are apart, and where the scales of its rows begin, if it has any: in quads.
     x: u32,
     x_stride: u32,
     x_scales: u32,

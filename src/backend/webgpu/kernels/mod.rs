@@ -17,6 +17,8 @@ pub mod trigram;
 
 use std::fmt::Write;
 
+use super::weights::STEP;
+
 /// Workgroups that stand side by side before a second line of them begins: a dispatch may be 65,535 wide.
 pub(super) const ROWS_ACROSS: usize = 32_768;
 
@@ -47,6 +49,23 @@ pub struct Tile {
 }
 
 impl Tile {
+    /// Whether its parts divide each other, rows are whole numbers of it, and it keeps to the limits of every WebGPU.
+    pub(super) fn fits(self) -> bool {
+        let Self { rows, columns, depth, thread_rows, thread_quads } = self;
+        let sizes = [rows, columns, depth, thread_rows, thread_quads];
+        let whole = !sizes.contains(&0)
+            && rows.is_multiple_of(thread_rows)
+            && columns.is_multiple_of(4 * thread_quads)
+            && depth.is_multiple_of(4)
+            && STEP.is_multiple_of(depth);
+        let deals = |quads: usize| quads.is_multiple_of(self.threads());
+        whole
+            && self.threads() <= 256
+            && 4 * depth * (rows + columns) <= 16_384
+            && deals(rows * depth / 4)
+            && deals(depth * columns / 4)
+    }
+
     /// The threads of a workgroup.
     pub fn threads(self) -> usize {
         self.rows / self.thread_rows * (self.columns / (4 * self.thread_quads))

@@ -27,8 +27,7 @@ fn multiply_add(sum: Sum, x: Quad, w0: Quad, w1: Quad, w2: Quad, w3: Quad) -> Su
 }
 
 fn finish(sum: Sum, row: u32, quad: u32) -> vec4<f32> {
-    let at = params.x_scales + row;
-    let scale = bitcast<f32>(arena[at / 4u][at % 4u]);
+    let scale = bitcast<f32>(arena[params.x_scales + row].x);
     return vec4<f32>(sum) * (scales[quad] * scale);
 }
 
