@@ -7,6 +7,7 @@ mod architecture;
 mod backends;
 mod cli;
 mod cli_tasks;
+mod clinical;
 mod corpus;
 mod distillation;
 mod eval;

@@ -9,6 +9,7 @@ mod device;
 mod display;
 mod doctor;
 mod eval;
+mod eval_assertion;
 mod export;
 mod files;
 mod finetune;
@@ -75,6 +76,8 @@ enum Command {
     Classify(classify::Arguments),
     /// Score a model on annotated text
     Eval(eval::Arguments),
+    /// Score the rules of negation and uncertainty on annotated text
+    EvalAssertion(eval_assertion::Arguments),
     /// Leave out the word pieces that a kind of text does not need
     Prune(prune::Arguments),
     /// Make the small int8 folder that ships from a Hugging Face folder
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Nli(arguments) => nli::run(arguments),
         Command::Classify(arguments) => classify::run(arguments),
         Command::Eval(arguments) => eval::run(arguments),
+        Command::EvalAssertion(arguments) => eval_assertion::run(arguments),
         Command::Prune(arguments) => prune::run(arguments),
         Command::Pack(arguments) => pack::run(arguments),
         Command::Blocks(arguments) => blocks::run(arguments),

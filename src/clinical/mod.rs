@@ -27,6 +27,7 @@ mod tokens;
 mod words;
 
 use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 pub use self::abbreviations::Abbreviation;
 pub use self::assertion::{Assertion, Certainty, Cue, CueKind, Experiencer, Polarity, Temporality};
@@ -111,6 +112,12 @@ impl Default for Knowledge {
 }
 
 impl Knowledge {
+    /// The rules that ship, compiled when they are first asked for and shared from then on.
+    pub fn shipped() -> Arc<Self> {
+        static SHIPPED: LazyLock<Arc<Knowledge>> = LazyLock::new(Arc::default);
+        Arc::clone(&SHIPPED)
+    }
+
     /// The same knowledge with more rules of context, in the form of `context.rules`. A rule replaces that of the same id,
     /// and that of the same phrase.
     ///

@@ -32,7 +32,7 @@ pub struct Tagger<B: Backend> {
     backend: B,
     model: TokenClassification<B>,
     tokenizer: Tokenizer,
-    knowledge: Knowledge,
+    knowledge: Arc<Knowledge>,
     info: ModelInfo,
     max_length: usize,
     stride: usize,
@@ -188,14 +188,14 @@ impl<B: Backend> Tagger<B> {
         let manifest::Window { max_length, stride } = settings.window(shape.max_position_embeddings);
         let (id, version) = folder.manifest().map_or(("unnamed", ""), |m| (&m.name, &m.version));
         let info = ModelInfo { id: id.into(), version: version.into(), sha256: folder.sha256().into(), labels };
-        let knowledge = Knowledge::default();
+        let knowledge = Knowledge::shipped();
         Ok(Self { backend, model, tokenizer, knowledge, info, max_length, stride })
     }
 
     /// The same tagger with other rules than those that ship.
     #[must_use]
-    pub fn with_knowledge(mut self, knowledge: Knowledge) -> Self {
-        self.knowledge = knowledge;
+    pub fn with_knowledge(mut self, knowledge: impl Into<Arc<Knowledge>>) -> Self {
+        self.knowledge = knowledge.into();
         self
     }
 

@@ -92,6 +92,9 @@ function bench() {
     const ratio = (int8 / floats).toFixed(2);
     console.log(`encoder ${rows} rows: f32 ${floats.toFixed(1)} ms, int8 ${int8.toFixed(1)} ms, ratio ${ratio}`);
   }
+  for (const words of [1000, 10000]) {
+    console.log(`rules over a note of ${words} words: ${time(5, 0, words, 0, 0, 200).toFixed(2)} ms`);
+  }
 }
 
 if (process.argv.includes("--bench")) bench();

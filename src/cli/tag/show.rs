@@ -2,6 +2,7 @@
 
 use std::io::{Result, Write};
 
+use clinlite::clinical::Finding;
 use clinlite::export::json::Document;
 use clinlite::tasks::ner::Tagging;
 
@@ -23,7 +24,7 @@ pub(super) fn write(
         writeln!(out, "== {} ==", printable(title))?;
     }
     marked(out, note, tagging, colour)?;
-    table(out, document)?;
+    table(out, note, tagging, document)?;
     let (found, coverage) = (document.entities.len(), &tagging.coverage);
     let version = [" ", &tagging.model.version].concat();
     writeln!(
@@ -36,7 +37,15 @@ pub(super) fn write(
         tagging.model.id,
         version.trim_end(),
         tagging.engine.backend,
-    )
+    )?;
+    let (placeholders, warnings) = (coverage.placeholders, tagging.reading.warnings.len());
+    if placeholders > 0 {
+        writeln!(out, "{placeholders} placeholders of de-identification, not tagged")?;
+    }
+    if warnings > 0 {
+        writeln!(out, "{warnings} places look like real identifiers: is the note de-identified?")?;
+    }
+    Ok(())
 }
 
 fn marked(out: &mut impl Write, note: &str, tagging: &Tagging, colour: bool) -> Result<()> {
@@ -61,7 +70,7 @@ fn marked(out: &mut impl Write, note: &str, tagging: &Tagging, colour: bool) -> 
     writeln!(out, "{}", rest.trim_end_matches('\n'))
 }
 
-fn table(out: &mut impl Write, document: &Document) -> Result<()> {
+fn table(out: &mut impl Write, note: &str, tagging: &Tagging, document: &Document) -> Result<()> {
     if document.entities.is_empty() {
         return Ok(());
     }
@@ -70,14 +79,22 @@ fn table(out: &mut impl Write, document: &Document) -> Result<()> {
     let places = rows.iter().map(|(place, _)| place.len()).max().unwrap_or(0).max("place".len());
     let labels = rows.iter().map(|(_, entity)| entity.label.len()).max().unwrap_or(0).max("label".len());
     writeln!(out, "\n{:places$}  {:labels$}  score  text", "place", "label")?;
-    for (place, entity) in rows {
+    for ((place, entity), finding) in rows.iter().zip(&tagging.findings) {
         writeln!(
             out,
-            "{place:places$}  {:labels$}  {:5.3}  {}",
+            "{place:places$}  {:labels$}  {:5.3}  {}{}",
             entity.label,
             entity.score.unwrap_or_default(),
-            short(&entity.text)
+            short(&entity.text),
+            said(note, finding)
         )?;
     }
     Ok(())
+}
+
+/// What is not plain about an entity, and the words that say so: ` (negated: Denies)`.
+fn said(note: &str, finding: &Finding) -> String {
+    let cues = finding.assertion.cues.iter();
+    let cues: Vec<_> = cues.map(|cue| format!("{}: {}", cue.kind.name(), short(&note[cue.range.clone()]))).collect();
+    if cues.is_empty() { String::new() } else { format!("  ({})", cues.join("; ")) }
 }

@@ -130,7 +130,8 @@ impl Judge<'_> {
         let rule = self.context.rule(signal.rule);
         match &rule.effect {
             Effect::Pseudo | Effect::Spare(_) => {}
-            Effect::End(kinds) => side.ended.extend(kinds),
+            Effect::End(kinds) if self.ends(signal, before) => side.ended.extend(kinds),
+            Effect::End(_) => {}
             Effect::Cue { kind, act, forward, backward } => {
                 let reach = if before { *forward } else { *backward };
                 let Some(reach) = reach else { return };
@@ -152,6 +153,22 @@ impl Judge<'_> {
                 side.found.push(Cue { range, rule: rule.id.clone(), kind: *kind });
             }
         }
+    }
+
+    /// Whether words that end a reach do so here: not right behind a denial (`no reported cases`), and those that join
+    /// clauses not between a list and what is said behind it (`a fever and a rash were denied`).
+    fn ends(&self, signal: &Signal, before: bool) -> bool {
+        if !before {
+            return !matches!(self.text(signal.words.end - 1), "a" | "an" | "which");
+        }
+        let last = self.signals.partition_point(|other| other.words.end <= signal.words.start);
+        let cue = last.checked_sub(1).map(|last| &self.signals[last]);
+        !cue.is_some_and(|cue| {
+            let forward = matches!(self.context.rule(cue.rule).effect, Effect::Cue { forward: Some(_), .. });
+            forward
+                && cue.words.end == signal.words.start
+                && !matches!(self.text(signal.words.start), "," | ";" | "and")
+        })
     }
 
     /// Whether a denial goes on through the words between: at each comma a part of a list must just have ended.

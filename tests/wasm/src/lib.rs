@@ -6,15 +6,19 @@
 mod checks;
 mod forward;
 mod models;
+#[path = "../../../benches/note.rs"]
+mod note;
 #[allow(dead_code, reason = "a shared file: run.mjs names the shapes")]
 #[path = "../../../benches/random.rs"]
 mod random;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use clinlite::backend::simd::SimdBackend;
 use clinlite::backend::{Activation, Backend, Lengths, Qkv};
+use clinlite::clinical::{Knowledge, Mention};
 
 use checks::{Int8, failures, fingerprint};
 
@@ -97,7 +101,7 @@ pub extern "C" fn report() -> *const u8 {
 }
 
 /// Prepares work for [`work`]: 0 a product of `rows`, `inputs`, `outputs`, 1 the same with GELU, 2 attention of `rows`
-/// in 12 heads, 3 a normalisation of `rows`, 4 the encoder over `rows`; ten more for the second kind of kernels, and so on.
+/// in 12 heads, 3 a normalisation of `rows`, 4 the encoder over `rows`, 5 the rules over a note of `rows` words; ten more for the second kind of kernels, and so on.
 /// Returns 0 if that failed.
 #[unsafe(no_mangle)]
 pub extern "C" fn prepare(kind: u32, int8: bool, rows: usize, inputs: usize, outputs: usize) -> u32 {
@@ -129,6 +133,15 @@ fn job(kind: u32, int8: bool, rows: usize, inputs: usize, outputs: usize) -> cli
         3 => {
             let (x, norm) = (random::tensor(&backend, rows, inputs)?, random::norm(&backend, inputs)?);
             Box::new(move || backend.add_norm(&x, Some(&x), &norm).map(drop))
+        }
+        5 => {
+            let (knowledge, (note, ranges)) = (Knowledge::default(), note::note(rows));
+            Box::new(move || {
+                let mention = |range: &Range<usize>| Mention { range: range.clone(), label: "PROBLEM" };
+                let mentions: Vec<_> = ranges.iter().map(mention).collect();
+                drop(knowledge.judge(&note, &knowledge.read(&note), &mentions));
+                Ok(())
+            })
         }
         _ => {
             let (encoder, batch) = (random::encoder(&backend, int8)?, random::batch(rows));
