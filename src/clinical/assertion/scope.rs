@@ -164,10 +164,10 @@ impl Judge<'_> {
         let last = self.signals.partition_point(|other| other.words.end <= signal.words.start);
         let cue = last.checked_sub(1).map(|last| &self.signals[last]);
         !cue.is_some_and(|cue| {
-            let forward = matches!(self.context.rule(cue.rule).effect, Effect::Cue { forward: Some(_), .. });
-            forward
-                && cue.words.end == signal.words.start
-                && !matches!(self.text(signal.words.start), "," | ";" | "and")
+            let effect = &self.context.rule(cue.rule).effect;
+            let denies = matches!(effect, Effect::Cue { kind: CueKind::Negated, act: false, forward: Some(_), .. });
+            let behind = cue.words.end == signal.words.start && signal.words.len() == 1;
+            denies && behind && self.text(signal.words.start) != ";"
         })
     }
 

@@ -283,7 +283,7 @@ fn any_text_can_be_read() {
         let solid = |text: &str| text.split_whitespace().collect::<String>();
         assert_eq!(solid(&kept), solid(&note), "sentences hold everything");
         // Mentions of a caller may be anything.
-        let mentions = [0..0, 0..note.len(), 3..1, note.len()..note.len() + 9, 2..5];
+        let mentions = [0..0, 0..note.len(), Range { start: 3, end: 1 }, note.len()..note.len() + 9, 2..5];
         let mentions = mentions.map(|range| Mention { range, label: "" });
         for finding in knowledge.judge(&note, &reading, &mentions) {
             apart(finding.assertion.cues.iter().map(|cue| cue.range.clone()).collect());
