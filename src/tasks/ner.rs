@@ -10,6 +10,8 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::pass::Pass;
