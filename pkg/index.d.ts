@@ -28,6 +28,8 @@ export interface LoadOptions {
    * memory of the device allows; 1 on a tablet. Answers do not depend on it.
    */
   workers?: number | 'auto';
+  /** Of a tagger: what its rules know besides what ships. */
+  knowledge?: Knowledge;
   /**
    * What computes. `auto`, the default: the graphics processor through WebGPU, if there is one and a short trial shows that it is
    * faster here and gives the same answers, else the CPU. `webgpu` takes it without a trial, and rejects with `E_NO_ADAPTER` where
@@ -59,6 +61,23 @@ export interface LoadOptions {
    * a worker, also for one that replaces another.
    */
   workerFactory?: () => Worker;
+}
+
+/**
+ * What the rules of a tagger know besides what ships. Each is a text or its bytes in UTF-8; a line of another form is `E_INPUT`
+ * with its number. None of it leaves the page.
+ */
+export interface Knowledge {
+  /** Cues of negation, uncertainty and others, in the form of `context.rules`. */
+  rules?: string | Uint8Array;
+  /** Titles of sections, in the form of `sections.rules`. */
+  sections?: string | Uint8Array;
+  /** Abbreviations that notes do not define: `short<TAB>long`, a line each. */
+  abbreviations?: string | Uint8Array;
+  /** Terms and their codes: `term<TAB>code`, and perhaps system and preferred term. Entities that match get `links`. */
+  terms?: string | Uint8Array;
+  /** The code system of terms whose table names none. */
+  system?: string;
 }
 
 /** An address, bytes, or a compiled module. */

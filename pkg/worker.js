@@ -5,7 +5,7 @@
  * inside WebAssembly leaves the instance in an unknown state: the worker says `broken` and is ended by the page.
  */
 
-import { Classifier, Export, Extractor, Nli, Tagger } from './dist/clinlite.js';
+import { Classifier, Export, Extractor, Knowledge, Nli, Tagger } from './dist/clinlite.js';
 import { startEngine } from './engine.js';
 import { failure, fetchFolder, handOver, listFolder, setAside, takeBack } from './files.js';
 import { openGpu, Together } from './gpu.js';
@@ -57,7 +57,7 @@ function start({ lock }) {
 }
 
 /** Fetches engine and models together, or takes over those of another worker. */
-async function load({ task, folders, files, markers, wasm, module, kernels, cache, backend, allowSoftware }, progress) {
+async function load({ task, knowledge, folders, files, markers, wasm, module, kernels, cache, backend, allowSoftware }, progress) {
   const engine = startEngine({ wasm, module, kernels });
   const devices = engine.then(() => Promise.all(folders.map(() => openGpu({ backend, allowSoftware }))));
   for (const coming of [engine, devices]) coming.catch(() => {}); // heard below
@@ -65,7 +65,10 @@ async function load({ task, folders, files, markers, wasm, module, kernels, cach
   const { memory, ...chosen } = await engine;
   instance = memory;
   const laidOn = await devices;
-  [model, tagger] = contents.map((folder, i) => verified(folder.address, () => (i ? Tagger : tasks[task]).load(handOver(folder), laidOn[i].gpu, laidOn[i].reason, markers)));
+  [model, tagger] = contents.map((folder, i) => {
+    const [{ gpu, reason }, of] = [laidOn[i], i ? Tagger : tasks[task]];
+    return verified(folder.address, () => of.load(handOver(folder), gpu, reason, of === Tagger ? known(knowledge) : markers));
+  });
   const models = [model, tagger].filter(Boolean);
   for (const { chosen } of models) await chosen.choose?.(backend === 'webgpu');
   const onGpu = models.filter(({ chosen }) => chosen.isGpu);
@@ -77,6 +80,12 @@ async function load({ task, folders, files, markers, wasm, module, kernels, cach
   if (tagger) about.tagger = JSON.parse(tagger.about()).model;
   const bytes = contents.flatMap((folder) => folder.files).reduce((sum, { content }) => sum + content.length, 0);
   return { about: { ...about, kernels: chosen.kernels, bytes }, capacity, ...chosen };
+}
+
+/** The rules that ship, and what the page adds. */
+function known({ system, ...given }) {
+  const bytes = (source) => (typeof source === 'string' ? new TextEncoder().encode(source) : source);
+  return Object.entries(given).reduce((rules, [kind, source]) => rules.add(kind, bytes(source), system), new Knowledge());
 }
 
 /** Windows that a worker takes at once: one pass is read while the next one gathers. */

@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tasks", &["error", "backend", "weights", "models", "text", "clinical"]),
     ("export", &["error", "text", "clinical", "tasks"]),
     ("train", &["error", "backend", "weights", "models", "text", "clinical", "tasks"]),
-    ("wasm", &["error", "backend", "weights", "text", "tasks", "export"]),
+    ("wasm", &["error", "backend", "weights", "text", "clinical", "tasks", "export"]),
 ];
 
 fn root() -> &'static Path {

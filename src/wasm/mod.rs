@@ -13,6 +13,7 @@ mod export;
 mod job;
 mod judge;
 mod kernels;
+mod knowledge;
 mod ner;
 mod nli;
 mod relation;

@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::*;
 use super::engine::{Engine, Gpu, engine};
 use super::job::{Job, Question};
 use super::judge::{Chosen, Judge};
+use super::knowledge::Knowledge;
 use super::{Files, about, choice, json};
 use crate::error::Result;
 use crate::export;
@@ -20,12 +21,19 @@ pub struct Tagger(Rc<ner::Tagger<Engine>>);
 
 #[wasm_bindgen]
 impl Tagger {
-    /// Verifies the files against their manifest and loads the model.
+    /// Verifies the files against their manifest and loads the model. `knowledge`: rules besides those that ship.
     ///
     /// # Errors
     /// As [`ner::Tagger::load`].
-    pub fn load(files: Files, gpu: Option<Gpu>, reason: Option<String>) -> Result<Tagger, JsValue> {
-        Ok(Self(Rc::new(ner::Tagger::load(engine(gpu, reason), &files.folder()?)?)))
+    pub fn load(
+        files: Files,
+        gpu: Option<Gpu>,
+        reason: Option<String>,
+        knowledge: Option<Knowledge>,
+    ) -> Result<Tagger, JsValue> {
+        let tagger = ner::Tagger::load(engine(gpu, reason), &files.folder()?)?;
+        let knowledge = knowledge.unwrap_or_default().into_rules();
+        Ok(Self(Rc::new(tagger.with_knowledge(knowledge))))
     }
 
     /// What it computes on.

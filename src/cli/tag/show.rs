@@ -80,13 +80,13 @@ fn table(out: &mut impl Write, note: &str, tagging: &Tagging, document: &Documen
     let labels = rows.iter().map(|(_, entity)| entity.label.len()).max().unwrap_or(0).max("label".len());
     writeln!(out, "\n{:places$}  {:labels$}  score  text", "place", "label")?;
     for ((place, entity), finding) in rows.iter().zip(&tagging.findings) {
-        let said = said(note, finding);
         writeln!(
             out,
-            "{place:places$}  {:labels$}  {:5.3}  {}{said}",
+            "{place:places$}  {:labels$}  {:5.3}  {}{}",
             entity.label,
             entity.score.unwrap_or_default(),
-            short(&entity.text)
+            short(&entity.text),
+            said(note, finding)
         )?;
     }
     Ok(())
