@@ -39,14 +39,15 @@ pub(super) struct Target {
     pub(super) many: bool,
 }
 
-/// Endings that make of `--out` a file and not a folder.
-const FILES: &[(&str, Form)] = &[("jsonl", Form::Jsonl), ("parquet", Form::Parquet), ("csv", Form::Csv)];
+/// Endings that make of `--out` a file and not a folder, besides that of the format that is asked for.
+const FILES: &[Form] = &[Form::Jsonl, Form::Parquet, Form::Csv];
 
 /// The form of the one file that `--out` names, if it names one.
 pub(super) fn one_file(out: &Path, asked: Option<Form>) -> Option<Form> {
-    let ending = out.extension()?.to_str()?.to_ascii_lowercase();
-    let (_, form) = FILES.iter().find(|(name, _)| *name == ending)?;
-    (!out.is_dir()).then(|| asked.unwrap_or(*form))
+    let name = out.file_name()?.to_str()?.to_ascii_lowercase();
+    let fits = |form: &Form| name.ends_with(&format!(".{}", form.extension()));
+    let form = asked.filter(fits).or_else(|| FILES.iter().copied().find(fits))?;
+    (!out.is_dir()).then(|| asked.unwrap_or(form))
 }
 
 /// The files of notes that paths name, each with its place below the output, and what could not be read. Those of a folder
@@ -184,5 +185,23 @@ fn unfit(many: bool) -> &'static str {
     match many {
         true => "this format is one file a note",
         false => "a table of one note; name one file for all with --out tagged.parquet",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_of_out_says_whether_it_is_a_file() {
+        let of = |out: &str, asked| one_file(Path::new(out), asked).map(Form::name);
+        assert_eq!(of("a/tagged", None), None);
+        assert_eq!(of("a/tagged.2026", None), None);
+        assert_eq!(of("a/tagged.JSONL", None), Some("jsonl".into()));
+        assert_eq!(of("tagged.parquet", None), Some("parquet".into()));
+        assert_eq!(of("tagged.jsonl", Some(Form::Doccano)), Some("doccano".into()));
+        assert_eq!(of("tagged.json", None), None);
+        assert_eq!(of("tagged.json", Some(Form::Json)), Some("json".into()));
+        assert_eq!(of(".", Some(Form::Json)), None);
     }
 }
