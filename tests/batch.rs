@@ -107,6 +107,12 @@ fn files_mirror_the_tree() {
     alone.args(["tag", "--format", "json", "--model"]).arg(fixture_path("bert-bio")).arg(&note);
     assert!(alone.output().unwrap().stdout == fs::read(out.join("b c/ü 😀.note.json")).unwrap());
 
+    // brat wants the note beside its annotations.
+    let brat = scratch.path().join("brat");
+    done(&[&root.join("z.txt")], &brat, &["--format", "brat"]);
+    assert_eq!(names(&brat), ["clinlite-run.json", "z.ann", "z.txt"]);
+    assert_eq!(fs::read_to_string(brat.join("z.txt")).unwrap(), NOTE);
+
     // Two folders stay apart; another format, another ending.
     scratch.file("more/z.txt", NOTE);
     let both = scratch.path().join("both");
