@@ -5,6 +5,7 @@
 mod allocated;
 mod architecture;
 mod backends;
+mod batch;
 mod cli;
 mod cli_tasks;
 mod clinical;

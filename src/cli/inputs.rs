@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A longer text is refused: it would take gigabytes of memory, and is hardly one note.
-const MAX_NOTE: u64 = 100_000_000;
+pub(crate) const MAX_NOTE: u64 = 100_000_000;
 
 /// What is asked, and where it stands.
 pub(crate) struct Question<I> {
@@ -37,6 +37,16 @@ impl Origin {
     /// A file as a whole.
     pub(crate) fn file(path: &Path) -> Self {
         Self { file: path.display().to_string(), line: None, id: None }
+    }
+
+    /// A record of a file, from 1, with the id that it states.
+    pub(crate) fn record(path: &Path, number: usize, id: Option<Value>) -> Self {
+        Self { file: path.display().to_string(), line: Some(number), id }
+    }
+
+    /// The same with another id.
+    pub(crate) fn with_id(self, id: Option<Value>) -> Self {
+        Self { id, ..self }
     }
 
     /// What an export calls it: the id where there is one, else the file and the line. Standard input has no name.

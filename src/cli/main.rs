@@ -50,7 +50,7 @@ Exit codes:
   0  all done
   1  something failed; standard error says what, and the other files were still done
   2  the command line cannot be understood
-  143  a training was stopped and left a checkpoint
+  143  a training, or a tag with --out, was stopped: the same command goes on
 
 Nothing leaves this machine: the program opens no connection. A pretrain that a launcher (torchrun, srun, mpirun) starts as
 several processes connects these with each other, and with nothing else.";

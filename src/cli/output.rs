@@ -74,14 +74,19 @@ impl Output {
 
     /// Writes a document in one of the forms for machines.
     pub(crate) fn document(&mut self, origin: &Origin, document: &impl Serialize) -> Result<()> {
-        let line = Line { origin, document };
-        let text = match self.format {
-            Format::Json => serde_json::to_string_pretty(&line)?,
-            _ => serde_json::to_string(&line)?,
-        };
-        writeln!(self.out, "{text}")?;
+        self.out.write_all(with_origin(self.format, origin, document)?.as_bytes())?;
         Ok(self.out.flush()?)
     }
+}
+
+/// A document with the place of its question, indented or in one line, with a line break.
+pub(crate) fn with_origin(format: Format, origin: &Origin, document: &impl Serialize) -> Result<String> {
+    let line = Line { origin, document };
+    let text = match format {
+        Format::Json => serde_json::to_string_pretty(&line)?,
+        _ => serde_json::to_string(&line)?,
+    };
+    Ok(text + "\n")
 }
 
 /// A note is data: its control characters must not steer the terminal.

@@ -1,6 +1,8 @@
 //! `clinlite tag`, also called `ner`.
 
+mod batch;
 mod form;
+mod knowledge;
 mod show;
 
 use std::io::Write;
@@ -23,8 +25,10 @@ use crate::inputs::{self, Origin, Question};
 use crate::output::{Output, Unit};
 use crate::work::{Engine, How, Shared, Work, answer_all};
 
+use batch::{Batch, Keys};
 pub(crate) use form::Written;
 use form::{Fhir, Form};
+use knowledge::{Given, Known};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -34,15 +38,31 @@ Examples:
   clinlite tag --jsonl notes.jsonl > tagged.jsonl          from one object a line, {\"id\": …, \"text\": …}
   cat note.txt | clinlite tag --format json                one note from standard input
   clinlite tag --format html note.txt > note.html          a page that prints
+  clinlite tag notes/ --out tagged/                        a file for each .txt, .jsonl and .parquet below notes/
+  clinlite tag notes/ --out tagged.parquet                 all in one table; or tagged.jsonl, tagged.csv
+
+With --out files keep their place and name; the ending says the format. What is there already is kept: the same command
+goes on with a run that was stopped, and writes what a run that nothing stopped would have written. Files that are not
+whole end in .partial. Links to folders are not followed. Columns of a table: docs/data-formats.md.
 
 A file or line that cannot be tagged is named on standard error, the others are still done, and the exit code is 1.
 An empty note is no error: its result has no entities.")]
 pub(crate) struct Arguments {
-    /// Notes, plain text in UTF-8, one a file; `-` or nothing reads one note from standard input
+    /// Notes, plain text in UTF-8, one a file; `-` or nothing reads one note from standard input. With --out also folders,
+    /// and .jsonl and .parquet files of notes
     #[arg(value_name = "FILE")]
     notes: Vec<PathBuf>,
+    /// The folder to write, or one .jsonl, .parquet or .csv file for all notes
+    #[arg(long, value_name = "DIR", requires = "notes")]
+    out: Option<PathBuf>,
+    /// The field or column that holds the text of a note, with --out
+    #[arg(long, value_name = "KEY", default_value = "text", requires = "out")]
+    text_key: String,
+    /// The field or column that holds its id, with --out
+    #[arg(long, value_name = "KEY", default_value = "id", requires = "out")]
+    id_key: String,
     /// Notes as JSON objects, one a line, with `text` and perhaps `id`; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "notes")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["notes", "out"])]
     jsonl: Option<PathBuf>,
     /// The model folder [default: $CLINLITE_MODEL, else the model that ships]
     #[arg(long, value_name = "DIR")]
@@ -57,6 +77,8 @@ pub(crate) struct Arguments {
     offsets: Unit,
     #[command(flatten)]
     fhir: Fhir,
+    #[command(flatten)]
+    given: Given,
 }
 
 #[derive(Deserialize)]
@@ -87,9 +109,17 @@ fn tag_all<B: Shared>(tagger: Tagger<B>, arguments: &Arguments) -> Result<ExitCo
     let options = TagOptions { aggregation: arguments.aggregation, ..TagOptions::default() };
     let (lines, files, threads) = (arguments.jsonl.is_some(), arguments.notes.len(), arguments.how.threads());
     let form = Form::of(arguments.how.format, lines);
-    form.check(lines || files > 1)?;
     let written = Written { form, fhir: arguments.fhir.clone().into() };
+    let Known { knowledge, hash } = arguments.given.read()?;
+    let tagger = tagger.with_knowledge(knowledge);
     let work = Tag { tagger, options, unit: arguments.offsets.into(), written };
+    if let Some(out) = &arguments.out {
+        let keys = Keys { text: arguments.text_key.clone(), id: arguments.id_key.clone() };
+        let (inputs, form) = (&arguments.notes, arguments.how.format);
+        let batch = Batch { inputs, out, form, keys, rules: hash, threads };
+        return batch::run(&work, &batch);
+    }
+    form.check(lines || files > 1)?;
     let mut out = Output::new(Some(form.output()), files, lines);
     if let Some(path) = &arguments.jsonl {
         let questions = inputs::lines::<Text>(path, r#"{"text": …}"#)?;

@@ -84,66 +84,85 @@ impl<F: ValueEnum + Send + Sync + 'static> How<F> {
     }
 }
 
-/// Reads questions until there is enough work for all threads, does it, writes the answers in order, and goes on.
+/// Answers questions and writes the answers in their order.
 pub(crate) fn answer_all<W: Work>(
     work: &W,
     questions: impl Iterator<Item = Result<Question<W::Input>>>,
     threads: usize,
     out: &mut Output,
 ) -> Result<ExitCode> {
-    let (mut waiting, mut passes, mut failures, mut all) = (Vec::new(), 0, 0, 0);
-    // Eight for each thread; an engine that wants many rows joins passes of some hundred.
-    let enough = 8 * threads * work.busy_rows().div_ceil(128);
-    for question in questions {
+    let (mut failures, mut all) = (0, 0);
+    answer_each(work, questions.map(|question| ((), question)), threads, progress_bar, |(), answered| {
         all += 1;
-        let started = question.and_then(|question| {
-            let job = work.start(&question.input).with_context(|| question.origin.shown())?;
-            Ok((question, job))
-        });
-        match started {
-            Ok((question, job)) => {
-                passes += W::passes(&job);
-                waiting.push((question, job));
-            }
+        match answered {
+            Ok((Question { origin, input }, answer)) => work.write(out, &origin, &input, &answer)?,
             Err(error) => {
                 files::report(&error);
                 failures += 1;
             }
         }
-        if passes >= enough || waiting.len() >= 256 {
-            failures += finish(work, std::mem::take(&mut waiting), threads, out)?;
-            passes = 0;
-        }
-    }
-    failures += finish(work, waiting, threads, out)?;
+        Ok(())
+    })?;
     if failures > 0 && out.lines {
         eprintln!("clinlite: {failures} of {all} lines failed");
     }
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Answers and writes; the number of questions that failed.
-fn finish<W: Work>(
+/// A question that was answered.
+pub(crate) type Answered<W> = (Question<<W as Work>::Input>, <W as Work>::Answer);
+/// A question that is waiting for its passes.
+type Waiting<W> = (Question<<W as Work>::Input>, <W as Work>::Job);
+
+/// Reads questions until there is enough work for all threads, does it, hands each on in its order, with what came with
+/// it or the reason why it has no answer, and goes on. `bar` makes one for so many passes.
+pub(crate) fn answer_each<W: Work, T>(
     work: &W,
-    started: Vec<(Question<W::Input>, W::Job)>,
+    questions: impl Iterator<Item = (T, Result<Question<W::Input>>)>,
     threads: usize,
-    out: &mut Output,
-) -> Result<usize> {
-    let jobs: Vec<&W::Job> = started.iter().map(|(_, job)| job).collect();
-    let bar = progress_bar(jobs.iter().map(|job| W::passes(job)).sum());
-    let judged = pool::judge(work, &jobs, threads, &bar);
-    bar.finish_and_clear();
-    let mut failures = 0;
-    for ((Question { origin, input }, job), judged) in started.into_iter().zip(judged) {
-        match judged.and_then(|judged| work.finish(job, judged)) {
-            Ok(answer) => work.write(out, &origin, &input, &answer)?,
-            Err(error) => {
-                files::report(&anyhow::Error::new(error).context(origin.shown()));
-                failures += 1;
-            }
+    bar: impl Fn(usize) -> ProgressBar,
+    mut each: impl FnMut(T, Result<Answered<W>>) -> Result<()>,
+) -> Result<()> {
+    let (mut waiting, mut passes) = (Vec::new(), 0);
+    // Eight for each thread; an engine that wants many rows joins passes of some hundred.
+    let enough = 8 * threads * work.busy_rows().div_ceil(128);
+    let mut finish =
+        |waiting: Vec<(T, Result<Waiting<W>>)>, passes| finish(work, waiting, threads, bar(passes), &mut each);
+    for (with, question) in questions {
+        let started = question.and_then(|question| {
+            let job = work.start(&question.input).with_context(|| question.origin.shown())?;
+            Ok((question, job))
+        });
+        passes += started.as_ref().map_or(0, |(_, job)| W::passes(job));
+        waiting.push((with, started));
+        if passes >= enough || waiting.len() >= 256 {
+            finish(std::mem::take(&mut waiting), std::mem::take(&mut passes))?;
         }
     }
-    Ok(failures)
+    finish(waiting, passes)
+}
+
+/// Answers what is waiting.
+fn finish<W: Work, T>(
+    work: &W,
+    waiting: Vec<(T, Result<Waiting<W>>)>,
+    threads: usize,
+    bar: ProgressBar,
+    each: &mut impl FnMut(T, Result<Answered<W>>) -> Result<()>,
+) -> Result<()> {
+    let jobs: Vec<&W::Job> = waiting.iter().filter_map(|(_, started)| Some(&started.as_ref().ok()?.1)).collect();
+    let judged = pool::judge(work, &jobs, threads, &bar);
+    bar.finish_and_clear();
+    let mut judged = judged.into_iter();
+    for (with, started) in waiting {
+        let answered = started.and_then(|(question, job)| {
+            let judged = judged.next().unwrap_or_else(|| Ok(Vec::new())); // one a job
+            let answer = judged.and_then(|judged| work.finish(job, judged)).with_context(|| question.origin.shown())?;
+            Ok((question, answer))
+        });
+        each(with, answered)?;
+    }
+    Ok(())
 }
 
 /// Shows itself on a terminal when the work takes longer than a moment.

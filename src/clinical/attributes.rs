@@ -25,7 +25,8 @@ impl Attribute {
 pub type Reader = fn(&str, Range<usize>, Range<usize>) -> Vec<Attribute>;
 
 /// The attributes of each of several mentions in one sentence or line. Text goes to one mention only: to the one before
-/// it rather than the one behind.
+/// it rather than the one behind. What is said of a short form in parentheses is said of the long form before it, too:
+/// `ejection fraction (EF) 35%`.
 ///
 /// `mentions` are sorted and do not overlap; one that is not inside `limit` gets nothing.
 pub fn share(note: &str, mentions: &[Range<usize>], limit: Range<usize>, read: Reader) -> Vec<Vec<Attribute>> {
@@ -36,5 +37,17 @@ pub fn share(note: &str, mentions: &[Range<usize>], limit: Range<usize>, read: R
         from = found.iter().map(|attribute| attribute.range.end).fold(mention.end, usize::max);
         found
     });
-    each.collect()
+    let mut each: Vec<Vec<Attribute>> = each.collect();
+    for i in (1..mentions.len()).rev() {
+        if each[i - 1].is_empty() && is_short_form(note, &mentions[i - 1], &mentions[i]) {
+            each[i - 1] = each[i].clone();
+        }
+    }
+    each
+}
+
+/// Whether the second mention stands in parentheses behind the first, alone.
+pub fn is_short_form(note: &str, long: &Range<usize>, short: &Range<usize>) -> bool {
+    let between = note.get(long.end..short.start).is_some_and(|text| text.trim() == "(");
+    between && note.get(short.end..).is_some_and(|after| after.trim_start().starts_with(')'))
 }

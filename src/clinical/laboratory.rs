@@ -29,11 +29,19 @@ const FILLERS: &[&str] = &[
     "reading",
     "readings",
     "concentration",
+    "concentrations",
+    "score",
+    "scores",
+    "activity",
     "was",
     "were",
     "is",
     "are",
     "be",
+    "been",
+    "has",
+    "had",
+    "that",
     "of",
     "at",
     "to",
@@ -41,22 +49,30 @@ const FILLERS: &[&str] = &[
     "a",
     "an",
     "in",
+    "by",
     "remains",
     "remained",
     "stayed",
     "came",
+    "coming",
     "back",
     "returned",
     "measured",
+    "estimated",
     "found",
     "noted",
     "peaked",
     "peak",
     "trended",
+    "ranged",
+    "reached",
     "rose",
     "rising",
     "fell",
     "dropped",
+    "declined",
+    "improved",
+    "prolonged",
     "increased",
     "decreased",
     "elevated",
@@ -78,9 +94,11 @@ const FILLERS: &[&str] = &[
     "again",
     "both",
     "as",
+    "still",
     "showed",
     "shows",
     "very",
+    "acutely",
     "markedly",
     "slightly",
     "mildly",
@@ -109,20 +127,25 @@ pub fn attributes(note: &str, mention: Range<usize>, limit: Range<usize>) -> Vec
 fn first_value(tokens: &[Token<'_>], name: usize) -> Option<(usize, Value)> {
     let (mut at, end) = (0, tokens.len().min(BEFORE_VALUE));
     while at < end {
+        let token = &tokens[at];
+        let touches = at == 0 && token.range.start == name;
         // `WBC-12.3`: a hyphen that touches the name is no minus.
-        let hyphen = at == 0 && tokens[0].is_dash() && tokens[0].range.start == name;
-        if !hyphen && let Some(value) = Value::read(&tokens[at..]) {
+        if !(touches && token.is_dash())
+            && let Some(value) = Value::read(&tokens[at..])
+        {
             return Some((at, value));
         }
-        let token = &tokens[at];
         if token.is("on")
             && let Some(date) = value::date(&tokens[at + 1..])
         {
             at += 1 + date;
-        } else if token.is_dash()
-            || token.among(FILLERS)
-            || matches!(token.text, ":" | "=" | "(" | ")" | "[" | "~" | "≈")
-        {
+        } else if token.text == "," {
+            // `sodium, 140 mmol/L`, but not `MRI, 5 mm nodule`
+            let value = Value::read(&tokens[at + 1..])?;
+            let unit = value::unit(&tokens[at + 1 + value.length..])?;
+            let percent = tokens[at + 1 + value.length].text == "%";
+            return (unit > 1 || percent).then_some((at + 1, value));
+        } else if token.is_dash() || token.among(FILLERS) || matches!(token.text, ":" | "=" | "(" | ")" | "~" | "≈") {
             at += 1;
         } else {
             return None;

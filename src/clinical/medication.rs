@@ -39,13 +39,7 @@ pub fn attributes(note: &str, mention: Range<usize>, limit: Range<usize>) -> Vec
         return Vec::new();
     }
     let mut found = before(note, limit.start..mention.start);
-    let dosed = found.iter().any(|attribute| attribute.name == "dose");
-    let mut after = after(note, mention.end..limit.end);
-    if dosed {
-        // A list that has its doses first stays so: this one is of the next drug.
-        after.truncate(after.iter().position(|attribute| attribute.name == "dose").unwrap_or(after.len()));
-    }
-    found.append(&mut after);
+    found.extend(after(note, mention.end..limit.end));
     found
 }
 

@@ -186,7 +186,7 @@ pub struct Attribute {
     pub end: usize,
     /// The note from `start` to `end`.
     pub text: String,
-    /// What was computed from it: of a flag `high`, `low` or `normal`.
+    /// What was computed from it: of a `range`, whether the value is `low`, `high` or `within`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }

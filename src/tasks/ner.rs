@@ -12,8 +12,6 @@ mod job;
 
 use std::sync::Arc;
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 pub use self::job::{Job, Judged};

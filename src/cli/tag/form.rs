@@ -10,7 +10,7 @@ use clinlite::export::options::mapping;
 use clinlite::export::{self, Named, Options};
 
 use crate::inputs::Origin;
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, with_origin};
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
@@ -37,6 +37,8 @@ pub(crate) enum Form {
     Csv,
     /// a page that prints
     Html,
+    /// a table, one row a note; with --out
+    Parquet,
 }
 
 /// What a FHIR bundle says besides document and note.
@@ -91,8 +93,43 @@ impl Form {
         self.to_possible_value().filter(|_| !of_output).and_then(|value| export::Format::of(value.get_name()))
     }
 
-    /// Refuses a form that does not hold several notes.
+    /// As it is typed.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// How names of files of this form end.
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+            _ => self.export().map_or("jsonl", export::Format::extension),
+        }
+    }
+
+    /// Whether a file of this form may hold several notes.
+    pub(super) fn holds_several(self) -> bool {
+        self.export().is_none_or(export::Format::holds_several)
+    }
+
+    /// What stands once at the top of a file.
+    pub(super) fn header(self) -> &'static str {
+        self.export().map_or("", export::Format::header)
+    }
+
+    /// What a note adds to a file. A table of Parquet is written from lines of JSON at the end.
+    pub(super) fn body(self, fhir: &FhirOptions, origin: &Origin, note: &str, document: &Document) -> Result<String> {
+        let Some(format) = self.export() else { return with_origin(self.output(), origin, document) };
+        let options = Options { name: origin.name(), fhir: fhir.clone() };
+        export::body(format, document, note, &options).with_context(|| origin.shown())
+    }
+
+    /// Refuses, for standard output, a form that does not hold several notes, and a table of Parquet.
     pub(super) fn check(self, several: bool) -> Result<()> {
+        if self == Self::Parquet {
+            bail!("--format parquet is a file: name a file or folder with --out");
+        }
         if let Some(format) = self.export().filter(|format| several && !format.holds_several()) {
             bail!("--format {} is one file a note: name one note", format.name());
         }
@@ -103,11 +140,9 @@ impl Form {
 impl Written {
     /// Writes a document to standard output, with what stands once at the top before the first.
     pub(super) fn write(&self, out: &mut Output, origin: &Origin, note: &str, document: &Document) -> Result<()> {
-        let Some(format) = self.form.export() else { return out.document(origin, document) };
-        let options = Options { name: origin.name(), fhir: self.fhir.clone() };
-        let body = export::body(format, document, note, &options).with_context(|| origin.shown())?;
+        let body = self.form.body(&self.fhir, origin, note, document)?;
         if !out.begun {
-            out.out.write_all(format.header().as_bytes())?;
+            out.out.write_all(self.form.header().as_bytes())?;
             out.begun = true;
         }
         out.out.write_all(body.as_bytes())?;

@@ -66,7 +66,13 @@ fn one_test_a_line() {
         ("troponin was negative", "troponin", "value=negative"),
         ("TSH within normal limits", "TSH", "value=within normal limits"),
         ("urine protein 2+", "urine protein", "value=2+"),
+        ("sodium, 140 mmol/L", "sodium", "value=140 | unit=mmol/L"),
+        ("EF estimated to 30%–35%", "EF", "value=30%–35 | unit=%"),
+        ("INR between 2 and 3", "INR", "value=between 2 and 3"),
+        ("PEEP 20 cm H2O", "PEEP", "value=20 | unit=cm H2O"),
+        ("pulse was 120 beats per minute", "pulse", "value=120 | unit=beats per minute"),
         // What is no value.
+        ("mutation [5]", "mutation", ""),
         ("CT 3 days ago", "CT", ""),
         ("hemoglobin and 3 units of blood", "hemoglobin", ""),
         ("MRI, 5 mm nodule", "MRI", ""),

@@ -5,11 +5,12 @@ use std::ops::Range;
 use super::super::tokens::{Kind, Token, any};
 
 const UNITS: &[&str] = &[
-    "mg", "g", "gm", "grams", "mcg", "µg", "μg", "ug", "ng", "pg", "fg", "kg", "lb", "lbs", "mmol", "mol", "µmol",
-    "μmol", "umol", "nmol", "pmol", "µm", "meq", "iu", "miu", "µiu", "μiu", "uiu", "mu", "u", "ui", "unit", "units",
-    "k", "m", "mm", "mmhg", "torr", "kpa", "cmh", "cm", "bpm", "beats", "breaths", "ml", "dl", "l", "fl", "cc", "sec",
-    "secs", "second", "seconds", "s", "ms", "msec", "c", "f", "degrees", "copies", "cells", "cell", "mosm", "thousand",
-    "million", "percent", "points", "kat", "ukat", "µkat", "μkat", "mets", "w", "ppm", "mv", "hz", "db",
+    "mg", "g", "gm", "grams", "mcg", "µg", "μg", "ug", "ng", "pg", "fg", "nm", "kg", "lb", "lbs", "mmol", "mol",
+    "µmol", "μmol", "umol", "nmol", "pmol", "µm", "μm", "meq", "iu", "miu", "µiu", "μiu", "uiu", "mu", "u", "ui",
+    "unit", "units", "k", "m", "mm", "mmhg", "torr", "kpa", "cmh", "cm", "bpm", "beats", "breaths", "ml", "dl", "l",
+    "fl", "cc", "sec", "secs", "second", "seconds", "s", "ms", "msec", "c", "f", "degrees", "copies", "cells", "cell",
+    "mosm", "thousand", "million", "percent", "points", "kat", "ukat", "µkat", "μkat", "mets", "w", "ppm", "mv", "hz",
+    "db",
 ];
 /// What is counted or compared, behind a stroke.
 const PER: &[&str] = &[
@@ -17,6 +18,8 @@ const PER: &[&str] = &[
     "hour", "sec", "s", "day", "d", "dy", "kg", "g", "gm", "mg", "mmol", "mol", "m", "mil", "cell", "cells", "liter",
     "litre",
 ];
+/// Behind `per`.
+const PER_WORDS: &[&str] = &["min", "minute", "sec", "second", "hour", "day", "liter", "litre", "deciliter", "field"];
 /// A number before these is a time, a count of something else, or an ordinal.
 const NO_UNITS: &[&str] = &[
     "day", "days", "week", "weeks", "month", "months", "year", "years", "hour", "hours", "am", "pm", "times", "st",
@@ -70,20 +73,30 @@ pub(super) enum Bound {
 impl Value {
     /// The value that starts here.
     pub(super) fn read(tokens: &[Token<'_>]) -> Option<Self> {
+        if let [between, low, and, high, ..] = tokens
+            && between.is("between")
+            && and.is("and")
+            && low.is_number()
+            && high.is_number()
+        {
+            return Some(Self { length: 4, number: None, bound: Bound::Exact });
+        }
         let (at, bound) = bound(tokens);
-        let minus = tokens.get(at)?.is_dash() && tokens.get(at + 1)?.glued && tokens[at + 1].is_number();
+        let minus =
+            matches!(tokens.get(at)?.text, "-" | "−" | "–") && tokens.get(at + 1)?.glued && tokens[at + 1].is_number();
         let first = at + usize::from(minus);
         if !tokens.get(first)?.is_number() {
             return None;
         }
         let mut end = first + 1;
-        // `120/80`, `3-5`, `2+`
-        while let [join, other, ..] = &tokens[end..]
+        // `120/80`, `3-5`, `30%-35%`, `2+`
+        let percent = |end: usize| usize::from(tokens.get(end).is_some_and(|token| token.text == "%"));
+        while let [join, other, ..] = &tokens[end + percent(end)..]
             && other.is_number()
             && other.glued
             && (join.glued && (join.is_dash() || join.text == "/"))
         {
-            end += 2;
+            end += 2 + percent(end);
         }
         let one = end == first + 1;
         if tokens.get(end).is_some_and(|plus| plus.text == "+" && plus.glued) {
@@ -138,19 +151,22 @@ pub(super) fn unit(tokens: &[Token<'_>]) -> Option<usize> {
     if matches!(text(end), "°" | "º" | "℃" | "℉") {
         return Some(end + 1 + usize::from(any(tokens.get(end + 1), &["c", "f"])));
     }
+    if tokens.get(end).is_some_and(|token| token.is("per")) && any(tokens.get(end + 1), PER_WORDS) {
+        return Some(end + 2);
+    }
     if text(end) != "/" {
         let word = tokens.get(end).filter(|token| token.among(UNITS));
         let Some(word) = word else { return (end > 0).then_some(end) };
-        // `mm Hg`, `cm H2O`
-        let mercury = word.is("mm") && any(tokens.get(end + 1), &["hg"]);
-        let water = word.is("cmh") && text(end + 1) == "2" && any(tokens.get(end + 2), &["o"]);
-        end += if mercury {
-            2
-        } else if water {
-            3
-        } else {
-            1
+        // `mm Hg`, `cmH2O`, `cm H2O`, `beats per minute`
+        let then = |at: usize, words: &[&str]| any(tokens.get(end + at), words);
+        let more = match word {
+            _ if word.is("mm") && then(1, &["hg"]) => 1,
+            _ if word.is("cmh") && text(end + 1) == "2" && then(2, &["o"]) => 2,
+            _ if word.is("cm") && then(1, &["h"]) && text(end + 2) == "2" && then(3, &["o"]) => 3,
+            _ if then(1, &["per"]) && then(2, PER_WORDS) => 2,
+            _ => 0,
         };
+        end += 1 + more;
     }
     while text(end) == "/" {
         let size = usize::from(tokens.get(end + 1).is_some_and(Token::is_number));

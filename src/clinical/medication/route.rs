@@ -73,7 +73,6 @@ const ROUTES: &[&str] = &[
     "injection",
     "injections",
     "bolus",
-    "systemic",
     "hypodermic",
 ];
 /// Behind a first part, as one expression: `IV push`, `continuous infusion`.

@@ -143,7 +143,11 @@ fn phrase(tokens: &[Token<'_>]) -> Option<usize> {
     let article = usize::from(any(tokens.get(1), &["the", "a"]));
     let second = tokens.get(1);
     let found = match first {
-        _ if first.among(&["per", "a"]) => any(second, OCCASIONS) && !any(second, &["am", "pm"]),
+        // `two tablets a day`, not `a day earlier`
+        _ if first.is("a") => {
+            any(second, &["day"]) && !any(tokens.get(2), &["earlier", "later", "ago", "before", "after"])
+        }
+        _ if first.is("per") => any(second, OCCASIONS) && !any(second, &["am", "pm"]),
         _ if first.text == "/" => any(second, &["day", "d", "week", "wk"]),
         _ if first.among(&["at", "in", "before", "on"]) && any(tokens.get(1 + article), OCCASIONS) => {
             let when = &tokens[1 + article];

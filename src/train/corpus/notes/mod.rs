@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-pub use self::parquet::panic_is_contained;
+pub use self::parquet::{contained, panic_is_contained};
 use crate::error::{Error, ErrorKind, Result};
 use crate::train::hash;
 use crate::train::readers::csv::Cells;

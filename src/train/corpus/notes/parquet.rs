@@ -12,7 +12,6 @@ use std::vec;
 use parquet::basic::{Compression, Type};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
-use parquet::errors::Result as Decoded;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::SchemaDescriptor;
@@ -152,8 +151,9 @@ thread_local! {
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What a call into the crate gives. What it says of a file, as an error or a panic, is not repeated: it may quote a note.
-fn contained<T>(call: impl FnOnce() -> Decoded<T>) -> Option<T> {
+/// What a call into the crate that reads Parquet gives. What it says of a file, as an error or a panic, is not repeated: it
+/// may quote a note.
+pub fn contained<T, E>(call: impl FnOnce() -> Result<T, E>) -> Option<T> {
     CONTAINED.set(true);
     let result = catch_unwind(AssertUnwindSafe(call)); // after a failure nothing is asked of the reader again
     CONTAINED.set(false);
