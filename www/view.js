@@ -9,6 +9,13 @@ const ROWS = 500; // rows of the table that are made at a time
 
 /** `LAB_VALUE` as people write it. */
 const spoken = (label) => label.charAt(0) + label.slice(1).replaceAll('_', ' ').toLowerCase();
+/** What the note says of an entity, in words: `negated`, `possible`; empty for what the patient has now. */
+const said = ({ assertion: { polarity, certainty, temporality, experiencer, conditional } = {} }) =>
+  [polarity, certainty, temporality, experiencer, conditional && 'conditional'].filter((word) => word && !PLAIN.has(word)).map((word) => WORDS[word] ?? word).join(', ');
+const PLAIN = new Set(['affirmed', 'certain', 'current', 'patient']);
+const WORDS = { family: 'of a relative', other: 'of somebody else' };
+/** The words that say so. */
+const cues = ({ assertion }) => (assertion?.cues ?? []).map(({ text }) => `“${text}”`).join(', ');
 const percent = (score) => `${Math.floor(score * 100)} %`; // rounded down: 100 % would promise too much
 
 function make(tag, properties = {}, ...children) {
@@ -77,10 +84,14 @@ export class View {
         blocks.push(make('div'));
       }
     };
-    this.#marks = this.#entities.map(({ start, end, text, label }, i) => {
+    this.#marks = this.#entities.map((entity, i) => {
+      const { start, end, text, label } = entity;
       write(start);
       const mark = make('mark', { className: `slot-${this.#slot(label)}`, tabIndex: i === 0 ? 0 : -1 }, text);
-      Object.assign(mark.dataset, { i, label: spoken(label) });
+      const words = said(entity);
+      Object.assign(mark.dataset, { i, label: [words, spoken(label)].filter(Boolean).join(' ') });
+      mark.classList.toggle('negated', entity.assertion?.polarity === 'negated');
+      mark.classList.toggle('unsure', words !== '');
       blocks.at(-1).append(mark);
       filled += end - at;
       at = end;
@@ -127,10 +138,11 @@ export class View {
     this.#element('more').textContent = `Show ${Math.min(left, ROWS)} more of ${left.toLocaleString('en')}`;
   }
 
-  #row({ text, label, score }, i) {
+  #row(entity, i) {
+    const { text, label, score } = entity;
     const button = make('button', { type: 'button', tabIndex: i === 0 ? 0 : -1 }, text);
     button.dataset.i = i;
-    const cells = [make('td', {}, button), make('td', {}, this.#glyph(label), spoken(label)), make('td', { className: 'number' }, percent(score))];
+    const cells = [make('td', {}, button), make('td', {}, this.#glyph(label), spoken(label)), make('td', {}, said(entity)), make('td', { className: 'number' }, percent(score))];
     return make('tr', { className: `slot-${this.#slot(label)}` }, ...cells);
   }
 
@@ -170,9 +182,11 @@ export class View {
   }
 
   #showCard(mark) {
-    const { label, score, start, end } = this.#entities[mark.dataset.i];
+    const entity = this.#entities[mark.dataset.i];
+    const { label, score, start, end } = entity;
+    const words = said(entity) && make('small', {}, `${said(entity)}: ${cues(entity)}`);
     const card = this.#element('card');
-    card.replaceChildren(make('strong', {}, `${GLYPHS[this.#slot(label)]} ${spoken(label)}`), ` ${percent(score)}`, make('small', {}, `characters ${start} to ${end}`));
+    card.replaceChildren(make('strong', {}, `${GLYPHS[this.#slot(label)]} ${spoken(label)}`), ` ${percent(score)}`, words, make('small', {}, `characters ${start} to ${end}`));
     card.hidden = false;
     const place = mark.getClientRects()[0] ?? mark.getBoundingClientRect();
     card.style.left = `${Math.max(8, Math.min(place.left, innerWidth - card.offsetWidth - 8))}px`;

@@ -26,7 +26,7 @@ export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'], flag
   cpSync(MODEL_FOLDER, join(models, MODEL), { recursive: true });
   const watch = (request, response) => {
     served.push(request.url);
-    return intercept(request, response);
+    return intercept(request, response) || withoutPolicy(request, response);
   };
   const server = makeServer({ roots: { ...ROOTS, '/pkg/': pkg, '/models/': models, '/tests/': join(ROOT, 'tests/browser/pages') }, intercept: watch });
   await new Promise((resolve) => server.listen(0, 'localhost', resolve));
@@ -40,6 +40,13 @@ export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'], flag
     for (const folder of [profile, models]) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
   return { browser, address, served, models, close, newPage: (options) => newPage(browser, address, options) };
+}
+
+/** A page without a policy, on which a worker may come from anywhere. */
+function withoutPolicy(request, response) {
+  if (request.url !== '/without-policy.html') return false;
+  response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>no policy</title><link rel="icon" href="data:,">');
+  return true;
 }
 
 /** A page at `path` and everything that happened on it, its workers included. */

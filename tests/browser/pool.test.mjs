@@ -17,17 +17,10 @@ let page;
 let seen;
 
 before(async () => {
-  tiny = await openTiny({ intercept: withoutPolicy });
+  tiny = await openTiny();
   ({ page, seen } = tiny);
 });
 after(() => tiny.host.close());
-
-/** A page without a policy, on which a worker may come from anywhere. */
-function withoutPolicy(request, response) {
-  if (request.url !== '/without-policy.html') return false;
-  response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>no policy</title><link rel="icon" href="data:,">');
-  return true;
-}
 
 /** In the page: the document of a note as JSON, and how it came about. */
 async function tag(note) {

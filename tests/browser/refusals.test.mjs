@@ -11,16 +11,9 @@ const SECRETS = /patient|rash|fever|😀/i;
 let tiny;
 
 before(async () => {
-  tiny = await openTiny({ intercept: withoutPolicy });
+  tiny = await openTiny();
 });
 after(() => tiny.host.close());
-
-/** A page without a policy, on which a worker may come from anywhere. */
-function withoutPolicy(request, response) {
-  if (request.url !== '/without-policy.html') return false;
-  response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>no policy</title><link rel="icon" href="data:,">');
-  return true;
-}
 
 describe('refusals', () => {
   test('a model of another task is E_MODEL_TASK, with where and what to do', async () => {
