@@ -143,7 +143,7 @@ impl Gpu {
     fn filled(&self, contents: &[u8]) -> Result<wgpu::Buffer> {
         self.failure.check()?;
         let (size, most) = (contents.len() as u64, self.device.limits().max_storage_buffer_binding_size);
-        if size > most as u64 {
+        if size > most {
             let message = format!("a weight of {size} bytes, the GPU binds at most {most}");
             return Err(Error::new(ErrorKind::GpuLimits, message));
         }
