@@ -43,7 +43,8 @@ fn training_reads_the_conll_that_was_written() {
     scratch.file("note.tsv", tokens.join("\n"));
     let documents = DataSet::whole(Source::Conll, "note.tsv").read(scratch.path()).expect("a good data set");
     assert_eq!(documents.len(), 10, "one document a sentence");
-    let dense = |text: &str| text.replace('\u{85}', "\u{fffd}").split_whitespace().collect::<String>();
+    // The control character U+0085 is white space, and no reader of lines keeps it.
+    let dense = |text: &str| text.replace(['\u{85}', '\u{fffd}'], " ").split_whitespace().collect::<String>();
     let found = documents.iter().flat_map(|document| {
         document.spans.iter().map(move |gold| (dense(&document.text[gold.range.clone()]), gold.labels.join("|")))
     });

@@ -51,12 +51,12 @@ impl WebGpuBackend {
     fn attend_in_floats(&self, parts: &Parts<'_>, lengths: &Lengths, kernel: Kernel, out: &Tensor) -> Result<()> {
         let tiles = kernels::attention::tiles(lengths);
         let grid = [tiles.len(), parts.heads as usize];
-        let place = self.gpu.look_up(tiles.into_iter().flatten());
         let scale = kernels::attention::scale(parts.width as usize).to_bits();
-        let ends = [out.start(), out.stride() as u32, place, scale];
+        let ends = [out.start(), out.stride() as u32, 0, scale];
         let params = [&[parts.width, out.columns as u32][..], &parts.params(), &ends].concat();
         let slots: &[&Slot] = &[&parts.query_key.slot, &parts.value.slot, &out.slot];
-        self.gpu.record(Dispatch { kernel, params: &params, slots, groups: None, grid })
+        let look_up = Some((params.len() - 2, tiles.into_iter().flatten().collect()));
+        self.gpu.record(Dispatch { kernel, params: &params, look_up, slots, groups: None, grid })
     }
 
     /// In integers, as the CPU: first what they stand for, head by head.
@@ -68,15 +68,22 @@ impl WebGpuBackend {
         let slots: &[&Slot] = &[&parts.query_key.slot, &parts.value.slot, &scales, &out.slot];
 
         let grid = [sequences.len() / 2, heads];
-        let place = self.gpu.look_up(sequences);
-        let params = [&[parts.width, parts.heads][..], &parts.params(), &[at, place, scale]].concat();
-        self.gpu.record(Dispatch { kernel: Kernel::HeadScales, params: &params, slots, groups: None, grid })?;
+        let params = [&[parts.width, parts.heads][..], &parts.params(), &[at, 0, scale]].concat();
+        let look_up = Some((params.len() - 2, sequences));
+        self.gpu.record(Dispatch {
+            kernel: Kernel::HeadScales,
+            params: &params,
+            look_up,
+            slots,
+            groups: None,
+            grid,
+        })?;
 
         let tiles = kernels::attention_exact::tiles(lengths);
         let grid = [tiles.len(), heads];
-        let place = self.gpu.look_up(tiles.into_iter().flatten());
-        let ends = [out.start(), out.stride() as u32, place, at, parts.heads];
+        let ends = [out.start(), out.stride() as u32, 0, at, parts.heads];
         let params = [&[parts.width, out.columns as u32][..], &parts.params(), &ends].concat();
-        self.gpu.record(Dispatch { kernel, params: &params, slots, groups: None, grid })
+        let look_up = Some((params.len() - 3, tiles.into_iter().flatten().collect()));
+        self.gpu.record(Dispatch { kernel, params: &params, look_up, slots, groups: None, grid })
     }
 }

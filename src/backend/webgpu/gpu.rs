@@ -39,6 +39,8 @@ pub(super) struct Gpu {
 pub(super) struct Dispatch<'a> {
     pub(super) kernel: Kernel,
     pub(super) params: &'a [u32],
+    /// Numbers that it looks up, and which of the parameters says where they begin.
+    pub(super) look_up: Option<(usize, Vec<u32>)>,
     /// The tensors that it reads and writes.
     pub(super) slots: &'a [&'a Slot],
     pub(super) groups: Option<[&'a wgpu::BindGroup; 2]>,
@@ -93,7 +95,7 @@ impl Gpu {
                 Weights::Matrix => Some([&self.layouts.no_matrix, &self.nothing]),
                 Weights::Vectors => Some([&self.nothing, &self.nothing]),
             };
-            self.record(Dispatch { kernel, params: &[], slots: &[&slot], groups, grid: [1, 1] })?;
+            self.record(Dispatch { kernel, params: &[], look_up: None, slots: &[&slot], groups, grid: [1, 1] })?;
         }
         self.read(&slot, 4).await.map(drop)
     }
@@ -156,7 +158,7 @@ impl Gpu {
     /// Notes a dispatch.
     pub(super) fn record(&self, dispatch: Dispatch<'_>) -> Result<()> {
         self.failure.check()?;
-        let Dispatch { kernel, params, slots, groups, grid } = dispatch;
+        let Dispatch { kernel, params, look_up, slots, groups, grid } = dispatch;
         if grid.iter().any(|&groups| groups > 65_535) {
             let message = format!("{}: {grid:?} workgroups are more than a GPU takes at once", kernel.name());
             return Err(Error::new(ErrorKind::Backend, format!("{message}: judge fewer windows")));
@@ -170,17 +172,14 @@ impl Gpu {
         };
         let mut recording = self.recording();
         slots.iter().for_each(|slot| slot.touch());
+        // Under one lock: another thread may hand over, and so forget, what was noted before.
+        if let Some((place, numbers)) = look_up {
+            padded[place] = recording.numbers.len() as u32;
+            recording.numbers.extend(numbers);
+        }
         recording.commands.push(command);
         recording.params.push(padded);
         Ok(())
-    }
-
-    /// Notes numbers that kernels look up, and returns where they begin.
-    pub(super) fn look_up(&self, numbers: impl IntoIterator<Item = u32>) -> u32 {
-        let mut recording = self.recording();
-        let start = recording.numbers.len() as u32;
-        recording.numbers.extend(numbers);
-        start
     }
 
     /// A place whose contents are `len` floats of the host, which `fill` writes over zeros.

@@ -143,7 +143,7 @@ impl WebGpuBackend {
         groups: Option<[&wgpu::BindGroup; 2]>,
         rows: usize,
     ) -> Result<()> {
-        self.gpu.record(Dispatch { kernel, params, slots, groups, grid: across(rows) })
+        self.gpu.record(Dispatch { kernel, params, look_up: None, slots, groups, grid: across(rows) })
     }
 
     /// Rows as int8 words, and where their scales begin, in quads.
@@ -211,7 +211,14 @@ impl Backend for WebGpuBackend {
         let params = [x.rows as u32, depth, from, depth / 4, scales, out.quad(), stride, stride, act, has_bias];
         let slot = quantized.as_ref().map_or(&x.slot, |(slot, _)| slot);
         let groups = Some([&weight.group, bias.map_or(self.gpu.no_bias(), |bias| &bias.group)]);
-        self.gpu.record(Dispatch { kernel, params: &params, slots: &[slot, &out.slot], groups, grid })?;
+        self.gpu.record(Dispatch {
+            kernel,
+            params: &params,
+            look_up: None,
+            slots: &[slot, &out.slot],
+            groups,
+            grid,
+        })?;
         Ok(out)
     }
 
@@ -244,7 +251,7 @@ impl Backend for WebGpuBackend {
         let params = [quads, x.quad(), y.quad(), out.quad()];
         let grid = across((quads as usize).div_ceil(kernels::add::THREADS));
         let slots: &[&Slot] = &[&x.slot, &y.slot, &out.slot];
-        self.gpu.record(Dispatch { kernel: Kernel::Add, params: &params, slots, groups: None, grid })?;
+        self.gpu.record(Dispatch { kernel: Kernel::Add, params: &params, look_up: None, slots, groups: None, grid })?;
         Ok(out)
     }
 
@@ -253,9 +260,10 @@ impl Backend for WebGpuBackend {
             return refuse(format!("rows: row {row} of {}", x.rows));
         }
         let out = self.tensor(rows.len(), x.columns)?;
-        let list = self.gpu.look_up(rows.iter().copied());
-        let params = [rows.len() as u32, x.quads(), x.quad(), out.quad(), list];
-        self.by_row(Kernel::Rows, &params, &[&x.slot, &out.slot], None, rows.len())?;
+        let params = [rows.len() as u32, x.quads(), x.quad(), out.quad(), 0];
+        let (look_up, slots) = (Some((4, rows.to_vec())), &[&*x.slot, &*out.slot]);
+        let grid = across(rows.len());
+        self.gpu.record(Dispatch { kernel: Kernel::Rows, params: &params, look_up, slots, groups: None, grid })?;
         Ok(out)
     }
 
@@ -276,10 +284,11 @@ impl Backend for WebGpuBackend {
             return refuse(format!("trigram: expected {} rows, found {}", lengths.rows(), x.rows));
         }
         let out = self.tensor(x.rows, 3 * x.columns)?;
-        let place = self.gpu.look_up(kernels::trigram::neighbours(lengths));
         let (columns, strides) = (x.columns as u32, [x.stride() as u32, out.stride() as u32]);
-        let params = [x.rows as u32, columns, x.start(), strides[0], out.start(), strides[1], place];
-        self.by_row(Kernel::Trigram, &params, &[&x.slot, &out.slot], None, x.rows)?;
+        let params = [x.rows as u32, columns, x.start(), strides[0], out.start(), strides[1], 0];
+        let look_up = Some((6, kernels::trigram::neighbours(lengths).into_iter().collect()));
+        let (slots, grid) = (&[&*x.slot, &*out.slot], across(x.rows));
+        self.gpu.record(Dispatch { kernel: Kernel::Trigram, params: &params, look_up, slots, groups: None, grid })?;
         Ok(out)
     }
 
