@@ -8,7 +8,7 @@ const { files } = JSON.parse(readFileSync(new URL('package.json', root)));
 const dist = readdirSync(new URL('dist/', root)).map((file) => `dist/${file}`);
 
 /** The most that the scripts and the larger WebAssembly may take, compressed with gzip. */
-export const BUDGET = 500_000;
+export const BUDGET = 520_000;
 
 /** One row a file that a page may download: `{ file, raw, gzip, brotli }`. */
 export function sizes() {

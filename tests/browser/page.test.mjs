@@ -302,7 +302,7 @@ test('the page and the command line give the same document', async () => {
   const { page } = await host.newPage({ path: '/tests/blank.html' });
   const inPage = await page.evaluate(async (note) => {
     const { load } = await import('/pkg/index.js');
-    const tagger = await load({ model: '/models/clinlite-ner-en/' });
+    const tagger = await load({ model: '/models/clinlite-ner-en/', backend: 'simd' });
     return tagger.tag(note);
   }, note);
   assert.ok(native.entities.length > 50);

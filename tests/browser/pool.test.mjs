@@ -138,7 +138,7 @@ describe('a worker that dies', () => {
       const { load } = await import('/pkg/index.js');
       globalThis.tagger?.dispose();
       globalThis.made = [];
-      globalThis.tagger = await load({ workerFactory: globalThis.workerFactory, ...options });
+      globalThis.tagger = await load({ workerFactory: globalThis.workerFactory, backend: 'simd', ...options });
     };
   }
 

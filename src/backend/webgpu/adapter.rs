@@ -114,7 +114,10 @@ pub(super) async fn open(options: Options) -> Result<Opened> {
     };
     let request = wgpu::RequestAdapterOptions { power_preference, ..Default::default() };
     let found = instance.request_adapter(&request).await.map_err(|error| {
-        let message = format!("no GPU adapter: {}", line(&error.to_string()));
+        // In a page the error lists what was not compiled in, which is no reader's concern.
+        let detail =
+            if cfg!(target_arch = "wasm32") { "the browser offers none".into() } else { line(&error.to_string()) };
+        let message = format!("no GPU adapter: {detail}");
         Error::new(ErrorKind::NoAdapter, message)
     })?;
     let adapter = Adapter::of(&found, &instance);
