@@ -38,6 +38,8 @@ function close(found, expected, what, tolerance) {
   for (const [key, value] of Object.entries(expected)) close(found[key], value, `${what}.${key}`, tolerance);
 }
 
+// An emulation takes half a minute to compile the kernels: each test opens as few devices as it can.
+
 /** In the page: loads a model whose first worker has a fault, reads a note, then another; what was seen. */
 async function misbehave({ fault, after = 0, later = '/pkg/worker.js', note, options }) {
   const { load } = await import('/pkg/index.js');
@@ -71,14 +73,6 @@ describe('the same answers as the CPU', () => {
     assert.deepEqual([engine.backend, engine.reason], ['webgpu', 'asked for']);
     const found = await tiny.page.evaluate((notes) => Promise.all(notes.map((note) => globalThis.loaded.tag(note))), notes);
     found.forEach((document, i) => assertSame(document, expected[i], `note ${i}`));
-  });
-
-  test('of a model of inference', async () => {
-    const asked = cases('nli').map(({ premise, hypothesis }) => [premise, hypothesis]);
-    await tiny.load({ ...model('nli', 'nli'), backend: 'simd' });
-    const expected = await tiny.ask('infer', asked);
-    await tiny.load(model('nli', 'nli'));
-    (await tiny.ask('infer', asked)).forEach((document, i) => assertSame(document, expected[i], `question ${i}`));
   });
 
   test('of a relation model and its tagger, each on a device of its own', async () => {
@@ -157,27 +151,22 @@ describe('a graphics processor that fails', () => {
     });
   }
 
-  // The first submissions warm up; a note of 12 sentences takes some more.
-  for (const after of [1, 2, 3]) {
-    test(`lost after ${after} submissions: the note is finished on the CPU, the page is told, and the device comes back`, async () => {
-      const seen = await loose.page.evaluate(misbehave, { fault: 'lost', after, note: NOTE, options: { backend: 'webgpu' } }).catch((error) => error);
-      if (after === 1) return assert.match(String(seen), /lost/); // while it was opened
-      assert.deepEqual(entities(seen.first), entities(expected));
-      assert.equal(seen.first.engine.backend, 'simd');
-      assert.match(seen.first.engine.reason, /^webgpu: .*lost/);
-      assert.deepEqual(seen.engines, ['simd', 'webgpu']);
-      assert.equal(seen.engine.backend, 'webgpu');
-      assert.equal(seen.second.engine.backend, 'webgpu');
-      assert.deepEqual(entities(seen.second), entities(expected));
-    });
-  }
+  // The first submission warms up, the second is that of the note.
+  test('lost in the middle of a note: the CPU finishes it, the page is told, and the device comes back', async () => {
+    const seen = await loose.page.evaluate(misbehave, { fault: 'lost', after: 2, note: NOTE, options: { backend: 'webgpu' } });
+    assert.deepEqual(entities(seen.first), entities(expected));
+    assert.equal(seen.first.engine.backend, 'simd');
+    assert.match(seen.first.engine.reason, /^webgpu: .*lost/);
+    assert.deepEqual(seen.engines, ['simd', 'webgpu']);
+    assert.equal(seen.engine.backend, 'webgpu');
+    assert.equal(seen.second.engine.backend, 'webgpu');
+    assert.deepEqual(entities(seen.second), entities(expected));
+  });
 
-  test('out of memory, while the model is laid on it or later: the CPU goes on', async () => {
-    for (const most of [1000, 100_000]) {
-      const { first, second } = await loose.page.evaluate(misbehave, { fault: 'memory', after: most, note: NOTE, options: { backend: 'webgpu' } }).catch((error) => ({ first: { failed: error.message } }));
-      if (first.failed) assert.match(first.failed, /GPU/);
-      else for (const document of [first, second]) assert.deepEqual(entities(document), entities(expected), `${most} bytes`);
-    }
+  test('out of memory while the model is laid on it: the CPU computes', async () => {
+    const { loaded, first, second } = await loose.page.evaluate(misbehave, { fault: 'memory', after: 1000, note: NOTE });
+    assert.equal(loaded.backend, 'simd');
+    for (const document of [first, second]) assert.deepEqual(document.entities, expected.entities);
   });
 });
 
