@@ -142,7 +142,7 @@ export class View {
     const { text, label, score } = entity;
     const button = make('button', { type: 'button', tabIndex: i === 0 ? 0 : -1 }, text);
     button.dataset.i = i;
-    const cells = [make('td', {}, button), make('td', {}, this.#glyph(label), spoken(label)), make('td', {}, said(entity)), make('td', { className: 'number' }, percent(score))];
+    const cells = [make('td', {}, button), make('td', {}, this.#glyph(label), spoken(label), make('small', {}, said(entity))), make('td', { className: 'number' }, percent(score))];
     return make('tr', { className: `slot-${this.#slot(label)}` }, ...cells);
   }
 

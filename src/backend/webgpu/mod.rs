@@ -286,7 +286,7 @@ impl Backend for WebGpuBackend {
         let out = self.tensor(x.rows, 3 * x.columns)?;
         let (columns, strides) = (x.columns as u32, [x.stride() as u32, out.stride() as u32]);
         let params = [x.rows as u32, columns, x.start(), strides[0], out.start(), strides[1], 0];
-        let look_up = Some((6, kernels::trigram::neighbours(lengths).into_iter().collect()));
+        let look_up = Some((6, kernels::trigram::neighbours(lengths).collect()));
         let (slots, grid) = (&[&*x.slot, &*out.slot], across(x.rows));
         self.gpu.record(Dispatch { kernel: Kernel::Trigram, params: &params, look_up, slots, groups: None, grid })?;
         Ok(out)
