@@ -143,3 +143,65 @@ fn ranges(tagging: &Tagging) -> impl Iterator<Item = Range<usize>> + '_ {
     let entities = tagging.entities.iter().map(|span| span.start..span.end);
     read.chain(cues).chain(attributes).cloned().chain(entities)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clinical::{Knowledge, Mention, Terms};
+    use crate::tasks::Computed;
+    use crate::tasks::ner::{self, ModelInfo, TagOptions};
+    use crate::text::Labels;
+
+    const NOTE: &str = "PMH: 😀 congestive heart failure (CHF).\nMEDICATIONS: metoprolol 25 mg PO BID for CHF\n\
+        LABS: potassium 5.9 (3.5-5.0)\nNo evidence of pneumonia at [**Hospital1 18**], call 555-123-4567.";
+    const MENTIONS: [(&str, usize); 5] =
+        [("congestive heart failure", 0), ("metoprolol", 1), ("CHF\n", 0), ("potassium", 2), ("pneumonia", 0)];
+
+    /// What a tagger would find if it found all of them.
+    fn tagging() -> Tagging {
+        let names = ["O", "B-PROBLEM", "I-PROBLEM", "B-DRUG", "I-DRUG", "B-TEST", "I-TEST"].map(String::from);
+        let labels = Labels::new(names.to_vec()).expect("a scheme");
+        let terms = Terms::from_tsv(b"heart failure congestive\t42343007\n".to_vec(), Some("http://snomed.info/sct"));
+        let knowledge = Knowledge::default().with_terms(terms.expect("a table"));
+        let span = |&(text, label): &(&str, usize)| {
+            let start = NOTE.find(text).expect("in the note");
+            Span { start, end: start + text.trim_end().len(), label, tag: 2 * label + 1, score: 0.5 }
+        };
+        let entities: Vec<Span> = MENTIONS.iter().map(span).collect();
+        let types = labels.types();
+        let mention = |span: &Span| Mention { range: span.start..span.end, label: &types[span.label] };
+        let reading = knowledge.read(NOTE);
+        let findings = knowledge.judge(NOTE, &reading, &entities.iter().map(mention).collect::<Vec<_>>());
+        let placeholders = reading.placeholders.len();
+        let coverage = ner::Coverage { tokens: 1, judged: 1, windows: 1, max_length: 128, stride: 32, placeholders };
+        let engine = Computed { backend: "simd", reason: None };
+        let model = ModelInfo { id: "by hand".into(), version: String::new(), sha256: "0".repeat(64), labels };
+        Tagging { entities, findings, reading, coverage, engine, model, options: TagOptions::default() }
+    }
+
+    #[test]
+    fn what_the_rules_read_stands_in_the_document_in_every_unit() {
+        for unit in [OffsetUnit::Utf8, OffsetUnit::Utf16, OffsetUnit::CodePoint] {
+            let document = document(&tagging(), NOTE, unit).expect("of this note");
+            document.check(NOTE).expect("every place holds what is said of it");
+            let [failure, drug, short, test, pneumonia] = &document.entities[..] else { panic!("five entities") };
+            let said = |entity: &Entity| entity.assertion.clone().expect("an assertion");
+            assert_eq!(said(failure).temporality, clinical::Temporality::Historical);
+            assert_eq!(failure.section.as_deref(), Some("past_medical_history"));
+            let attributes = |entity: &Entity| -> Vec<[String; 2]> {
+                entity.attributes.iter().map(|other| [other.name.clone(), other.text.clone()]).collect()
+            };
+            let expected =
+                [["dose", "25 mg"], ["route", "PO"], ["frequency", "BID"]].map(|pair| pair.map(String::from));
+            assert_eq!(attributes(drug), expected);
+            assert_eq!(test.attributes.iter().find_map(|other| other.value.as_deref()), Some("high"));
+            for entity in [failure, short] {
+                assert_eq!(entity.links[0].code, "42343007", "{}", entity.text);
+            }
+            let Assertion { polarity, cues, .. } = said(pneumonia);
+            assert_eq!((polarity, &*cues[0].text), (clinical::Polarity::Negated, "No evidence of"));
+            assert_eq!((document.coverage.placeholders, document.placeholders.len()), (Some(1), 1));
+            assert_eq!((&*document.abbreviations[0].short, &*document.warnings[0].kind), ("CHF", "phone"));
+        }
+    }
+}
