@@ -101,7 +101,8 @@ pub extern "C" fn report() -> *const u8 {
 }
 
 /// Prepares work for [`work`]: 0 a product of `rows`, `inputs`, `outputs`, 1 the same with GELU, 2 attention of `rows`
-/// in 12 heads, 3 a normalisation of `rows`, 4 the encoder over `rows`, 5 the rules over a note of `rows` words; ten more for the second kind of kernels, and so on.
+/// in 12 heads, 3 a normalisation of `rows`, 4 the encoder over `rows`, 5 and 6 what the rules read in a note of
+/// `rows` words and what they say of its mentions; ten more for the second kind of kernels, and so on.
 /// Returns 0 if that failed.
 #[unsafe(no_mangle)]
 pub extern "C" fn prepare(kind: u32, int8: bool, rows: usize, inputs: usize, outputs: usize) -> u32 {
@@ -135,11 +136,19 @@ fn job(kind: u32, int8: bool, rows: usize, inputs: usize, outputs: usize) -> cli
             Box::new(move || backend.add_norm(&x, Some(&x), &norm).map(drop))
         }
         5 => {
+            let (knowledge, (note, _)) = (Knowledge::default(), note::note(rows));
+            Box::new(move || {
+                drop(knowledge.read(&note));
+                Ok(())
+            })
+        }
+        6 => {
             let (knowledge, (note, ranges)) = (Knowledge::default(), note::note(rows));
+            let reading = knowledge.read(&note);
             Box::new(move || {
                 let mention = |range: &Range<usize>| Mention { range: range.clone(), label: "PROBLEM" };
                 let mentions: Vec<_> = ranges.iter().map(mention).collect();
-                drop(knowledge.judge(&note, &knowledge.read(&note), &mentions));
+                drop(knowledge.judge(&note, &reading, &mentions));
                 Ok(())
             })
         }
