@@ -21,12 +21,23 @@ export async function openGpu({ backend, allowSoftware }) {
 
 /** Windows of any notes of one model. All that has come in while the device was busy is read in one pass. */
 export class Together {
-  #busyRows;
+  #chosen;
   #waiting = [];
   #isReading = false;
 
-  constructor({ busyRows }) {
-    this.#busyRows = busyRows;
+  /** `chosen`: the engine that the model computes on. */
+  constructor(chosen) {
+    this.#chosen = chosen;
+  }
+
+  /** Whether the device still computes. */
+  get isOnGpu() {
+    return this.#chosen.isGpu;
+  }
+
+  /** Windows that a worker takes at once: one pass is read while the next one gathers. */
+  get capacity() {
+    return 2 * Math.ceil(this.#chosen.busyRows / this.#chosen.maxLength);
   }
 
   /** The logits of a window. `job` returns its question, or nothing when nobody wants the answer any more. */
@@ -58,7 +69,7 @@ export class Together {
   #gather() {
     const read = [];
     let pass = null;
-    while (this.#waiting.length && !(pass?.rows >= this.#busyRows)) {
+    while (this.#waiting.length && !(pass?.rows >= this.#chosen.busyRows)) {
       const next = this.#waiting.shift();
       const one = next.job()?.together(next.window);
       if (!one) {

@@ -71,26 +71,21 @@ async function load({ task, knowledge, folders, files, markers, wasm, module, ke
   });
   const models = [model, tagger].filter(Boolean);
   for (const { chosen } of models) await chosen.choose?.(backend === 'webgpu');
-  const onGpu = models.filter(({ chosen }) => chosen.isGpu);
-  together = new Map(onGpu.map((each) => [each, new Together(each.chosen)]));
+  together = new Map(models.map((each) => [each, new Together(each.chosen)]).filter(([, windows]) => windows.isOnGpu));
   requestsWhenReady = made();
   if (!files) fetched = contents;
   const about = JSON.parse(model.about());
-  const capacity = Math.max(1, ...onGpu.map(capacityOf));
+  const capacity = Math.max(1, ...Array.from(together.values(), (windows) => windows.capacity));
   if (tagger) about.tagger = JSON.parse(tagger.about()).model;
   const bytes = contents.flatMap((folder) => folder.files).reduce((sum, { content }) => sum + content.length, 0);
   return { about: { ...about, kernels: chosen.kernels, bytes }, capacity, ...chosen };
 }
 
-/** The rules that ship, and what the page adds. */
+/** The rules that ship with what the page adds; nothing where it adds nothing, for the tagger has those that ship. */
 function known({ system, ...given }) {
+  if (!Object.keys(given).length) return undefined;
   const bytes = (source) => (typeof source === 'string' ? new TextEncoder().encode(source) : source);
   return Object.entries(given).reduce((rules, [kind, source]) => rules.add(kind, bytes(source), system), new Knowledge());
-}
-
-/** Windows that a worker takes at once: one pass is read while the next one gathers. */
-function capacityOf({ chosen: { busyRows, maxLength } }) {
-  return 2 * Math.ceil(busyRows / maxLength);
 }
 
 /** The files that this worker has fetched, for other workers. */
@@ -142,9 +137,10 @@ function open({ key, asked }) {
 
 async function judge({ key, pass }) {
   const { asker, job } = jobs.get(key);
-  if (!together.has(asker)) return job.judge(pass);
-  const logits = await together.get(asker).judge(() => jobs.get(key)?.job, pass);
-  if (!asker.chosen.isGpu) fallBack(asker);
+  const windows = together.get(asker);
+  if (!windows) return job.judge(pass);
+  const logits = await windows.judge(() => jobs.get(key)?.job, pass);
+  if (!windows.isOnGpu) fallBack(asker);
   return logits;
 }
 

@@ -62,11 +62,6 @@ impl<F: Backend, S: Backend> Fallback<F, S> {
         self.lock().clone()
     }
 
-    /// The fast engine, whether it is chosen or not.
-    pub fn fast(&self) -> Option<&F> {
-        self.fast.as_ref()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Choice> {
         self.choice.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

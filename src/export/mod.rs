@@ -22,7 +22,7 @@ pub mod options;
 pub mod prodigy;
 mod read;
 pub mod relations;
-pub mod tagging;
+mod tagging;
 #[cfg(test)]
 mod tests;
 mod tree;

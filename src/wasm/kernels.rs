@@ -33,7 +33,7 @@ thread_local! {
 extern "C" {
     /// Milliseconds.
     #[wasm_bindgen(js_namespace = performance)]
-    fn now() -> f64;
+    pub(super) fn now() -> f64;
 }
 
 /// The kernels of this instance.

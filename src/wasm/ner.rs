@@ -32,8 +32,10 @@ impl Tagger {
         knowledge: Option<Knowledge>,
     ) -> Result<Tagger, JsValue> {
         let tagger = ner::Tagger::load(engine(gpu, reason), &files.folder()?)?;
-        let knowledge = knowledge.unwrap_or_default().into_rules();
-        Ok(Self(Rc::new(tagger.with_knowledge(knowledge))))
+        Ok(Self(Rc::new(match knowledge {
+            Some(knowledge) => tagger.with_knowledge(knowledge.into_rules()),
+            None => tagger,
+        })))
     }
 
     /// What it computes on.

@@ -115,9 +115,7 @@ describe('which build', () => {
 describe('another browser', () => {
   let loose;
   before(async () => {
-    damage.set('/without-policy.html', (response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>no policy</title><link rel="icon" href="data:,">'));
     loose = (await host.newPage({ path: '/without-policy.html' })).page;
-    damage.clear();
   });
 
   const withWorker = (script) => loose.evaluate(async (model, script) => {

@@ -11,7 +11,6 @@ import { hugeNote, LAST_SENTENCE, longNote } from './notes.mjs';
 const misconfigured = {
   '/models/spa/model.safetensors': [200, 'text/html', '<!doctype html><title>app</title>'],
   '/broken/html.wasm': [200, 'text/html', '<!doctype html><title>404</title>'],
-  '/without-policy.html': [200, 'text/html', '<!doctype html><title>no policy</title><link rel="icon" href="data:,">'],
 };
 
 function intercept(request, response) {

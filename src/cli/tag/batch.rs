@@ -24,6 +24,7 @@ use self::plan::{Kind, Source, Target};
 use self::target::Growing;
 use super::Tag;
 use super::form::Form;
+use super::knowledge::short;
 use crate::finetune::STOPPED;
 use crate::inputs::{Origin, Question};
 use crate::work::{Answered, Shared, answer_each};
@@ -94,7 +95,7 @@ fn name<B: Shared>(work: &Tag<B>, batch: &Batch<'_>) -> String {
     let version = env!("CARGO_PKG_VERSION");
     // Who the patient is need not be read there.
     let FhirOptions { subject, without_note, recorded, resources } = &work.written.fhir;
-    let fhir = short_hash(format!("{subject:?} {without_note} {recorded:?} {resources:?}"));
+    let fhir = short(Sha256::new_with_prefix(format!("{subject:?} {without_note} {recorded:?} {resources:?}")));
     let backend = work.tagger.engine().backend;
     let (model, rules) = (&model.sha256, &batch.rules);
     format!(
@@ -159,11 +160,7 @@ fn questions<'a>(
 fn of(run: &str, target: &Target) -> String {
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     let named = |Source { path, bytes, .. }: &Source| format!("{path:?} {bytes} {:?}\n", changed(path));
-    format!("{run}, sources {}", short_hash(target.sources.iter().map(named).collect()))
-}
-
-fn short_hash(text: String) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    format!("{run}, sources {}", short(Sha256::new_with_prefix(target.sources.iter().map(named).collect::<String>())))
 }
 
 /// Results on their way into files, in the order of the targets.

@@ -1,6 +1,7 @@
 //! What the rules are told besides what ships: `--rules`, `--sections`, `--abbreviations`, `--terms`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
@@ -30,14 +31,15 @@ pub(crate) struct Given {
 
 /// The rules of a run, and a hash of the files that add to them.
 pub(crate) struct Known {
-    pub(crate) knowledge: Knowledge,
+    /// Those that ship where no file is given, as the tagger has them.
+    pub(crate) knowledge: Arc<Knowledge>,
     pub(crate) hash: String,
 }
 
 impl Given {
     /// The rules that ship with what the files add.
     pub(crate) fn read(&self) -> Result<Known> {
-        let (mut knowledge, mut hash) = (Knowledge::default(), Sha256::new());
+        let (mut added, mut hash) = (None, Sha256::new());
         let system = self.system.as_deref();
         let files: [(&Option<PathBuf>, Adding); 4] = [
             (&self.rules, |knowledge, bytes, _| Ok(knowledge.with_rules(&text(bytes)?)?)),
@@ -51,11 +53,16 @@ impl Given {
             let bytes = std::fs::read(path).with_context(context)?;
             hash.update(format!("{number} {} {system:?}\n", bytes.len()));
             hash.update(&bytes);
-            knowledge = add(knowledge, bytes, system).with_context(context)?;
+            added = Some(add(added.unwrap_or_default(), bytes, system).with_context(context)?);
         }
-        let hash = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Known { knowledge, hash })
+        let knowledge = added.map_or_else(Knowledge::shipped, Arc::new);
+        Ok(Known { knowledge, hash: short(hash) })
     }
+}
+
+/// The first sixteen digits of a hash: enough to tell runs apart.
+pub(super) fn short(hash: Sha256) -> String {
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 type Adding = fn(Knowledge, Vec<u8>, Option<&str>) -> Result<Knowledge>;

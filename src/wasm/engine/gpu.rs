@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use super::job::Job;
 use super::judge::{Chosen, Judge};
-use super::kernels;
+use super::kernels::{self, now};
 use crate::backend::fallback::Fallback;
 use crate::backend::simd::SimdBackend;
 use crate::backend::webgpu::{Options, WebGpuBackend};
@@ -23,13 +23,6 @@ pub(super) type Engine = Fallback<WebGpuBackend, SimdBackend>;
 const SAME: f32 = 0.01;
 /// Passes of each engine of which the faster counts; what is made at the first use is made in the first.
 const TIMED: usize = 2;
-
-#[wasm_bindgen]
-extern "C" {
-    /// Milliseconds.
-    #[wasm_bindgen(js_namespace = performance)]
-    fn now() -> f64;
-}
 
 /// A graphics processor that one model may be laid on.
 #[wasm_bindgen]
