@@ -10,7 +10,8 @@ NATIVE_FEATURES := "--no-default-features" "--no-default-features --features can
 TESTED := --locked --features webgpu
 # What the package holds: `FEATURES=wasm` leaves WebGPU out.
 FEATURES ?= wasm,webgpu
-WASM := --target wasm32-unknown-unknown --no-default-features --features $(FEATURES)
+WASM_TARGET := --target wasm32-unknown-unknown --no-default-features
+WASM := $(WASM_TARGET) --features $(FEATURES)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,7 +30,7 @@ fmt:
 
 clippy: wasm-target
 	for features in $(NATIVE_FEATURES); do cargo clippy --locked --all-targets $$features -- -D warnings; done
-	cargo clippy --locked --lib $(WASM) -- -D warnings
+	for features in $(FEATURES) wasm-export; do cargo clippy --locked --lib $(WASM_TARGET) --features $$features -- -D warnings; done
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items

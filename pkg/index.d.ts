@@ -46,6 +46,12 @@ export interface LoadOptions {
    */
   wasm?: WasmSource | { plain: WasmSource; relaxed?: WasmSource };
   /**
+   * Of a tagger: whether `export()` will be asked for. What writes results in other forms is WebAssembly of its own, which no page
+   * downloads otherwise; it comes with the model, so that nothing is requested later. An address, bytes or a module, where it
+   * is not beside worker.js.
+   */
+  exports?: boolean | WasmSource;
+  /**
    * Takes these kernels instead of choosing them by a short trial: `simd128` of the plain build, `relaxed-simd` or
    * `relaxed-simd-dot` of the other one. For measurements.
    */

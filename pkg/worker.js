@@ -5,8 +5,9 @@
  * inside WebAssembly leaves the instance in an unknown state: the worker says `broken` and is ended by the page.
  */
 
-import { Classifier, Export, Extractor, Knowledge, Nli, Tagger } from './dist/clinlite.js';
-import { startEngine } from './engine.js';
+import { Classifier, Extractor, Knowledge, Nli, Tagger } from './dist/clinlite.js';
+import { write } from './dist/clinlite_export.js';
+import { startEngine, startExport } from './engine.js';
 import { failure, fetchFolder, handOver, listFolder, setAside, takeBack } from './files.js';
 import { openGpu, Together } from './gpu.js';
 
@@ -18,7 +19,8 @@ let tagger; // what finds the entities for a relation model, where there is one
 let fetched; // the files, until they are shared
 let instance; // its memory
 let together; // windows that wait for the graphics processor, where the model lies on one
-let requestsWhenReady;
+let writes = false; // whether results can be written in other forms
+let ready; // since when the model is, in milliseconds
 const jobs = new Map();
 let queue = Promise.resolve();
 
@@ -44,7 +46,7 @@ async function answer(message) {
 
 /** Takes a lock for as long as this worker lives. Where none can be had, its death in silence goes unnoticed. */
 function start({ lock }) {
-  requestsWhenReady = made();
+  ready = performance.now();
   if (!lock) return undefined;
   const held = new Promise((resolve, reject) => {
     const hold = () => {
@@ -57,14 +59,16 @@ function start({ lock }) {
 }
 
 /** Fetches engine and models together, or takes over those of another worker. */
-async function load({ task, knowledge, folders, files, markers, wasm, module, kernels, cache, backend, allowSoftware }, progress) {
+async function load({ task, knowledge, folders, files, markers, wasm, module, kernels, exports, cache, backend, allowSoftware }, progress) {
   const engine = startEngine({ wasm, module, kernels });
+  const writer = exports ? startExport(exports) : null;
   const devices = engine.then(() => Promise.all(folders.map(() => openGpu({ backend, allowSoftware }))));
-  for (const coming of [engine, devices]) coming.catch(() => {}); // heard below
+  for (const coming of [engine, devices, writer]) coming?.catch(() => {}); // heard below
   const contents = files ? await Promise.all(files.map(takeBack)) : await fetchAll(folders, cache, progress);
   const { memory, ...chosen } = await engine;
   instance = memory;
-  const laidOn = await devices;
+  const [laidOn, written] = await Promise.all([devices, writer]);
+  writes = written !== null;
   [model, tagger] = contents.map((folder, i) => {
     const [{ gpu, reason }, of] = [laidOn[i], i ? Tagger : tasks[task]];
     return verified(folder.address, () => of.load(handOver(folder), gpu, reason, of === Tagger ? known(knowledge) : markers));
@@ -72,13 +76,13 @@ async function load({ task, knowledge, folders, files, markers, wasm, module, ke
   const models = [model, tagger].filter(Boolean);
   for (const { chosen } of models) await chosen.choose?.(backend === 'webgpu');
   together = new Map(models.map((each) => [each, new Together(each.chosen)]).filter(([, windows]) => windows.isOnGpu));
-  requestsWhenReady = made();
+  ready = performance.now();
   if (!files) fetched = contents;
   const about = JSON.parse(model.about());
   const capacity = Math.max(1, ...Array.from(together.values(), (windows) => windows.capacity));
   if (tagger) about.tagger = JSON.parse(tagger.about()).model;
   const bytes = contents.flatMap((folder) => folder.files).reduce((sum, { content }) => sum + content.length, 0);
-  return { about: { ...about, kernels: chosen.kernels, bytes }, capacity, ...chosen };
+  return { about: { ...about, kernels: chosen.kernels, bytes }, capacity, ...chosen, exports: written };
 }
 
 /** The rules that ship with what the page adds; nothing where it adds nothing, for the tagger has those that ship. */
@@ -125,8 +129,14 @@ const starts = {
   relate: ({ note, entities, none, maxPieces, maxLines }) => model.start(note, entities, none, maxPieces, maxLines),
   infer: ({ premise, hypothesis }) => model.start(premise, hypothesis),
   classify: ({ text, pooling, threshold }) => model.start(text, pooling, threshold),
-  export: ({ note, document, format, options }) => Export.start(note, document, format, options),
+  export: writing,
 };
+
+/** A question of no passes: a result in another form. */
+function writing({ note, document, format, options }) {
+  if (!writes) throw failure('E_INPUT', 'export() needs load({ exports: true })');
+  return { windows: 0, finish: () => write(note, document, format, options), free() {} };
+}
 
 /** How many passes a question takes. */
 function open({ key, asked }) {
@@ -164,13 +174,11 @@ function forget({ key }) {
 }
 
 function requests() {
-  return { total: made(), sinceReady: made() - requestsWhenReady };
+  const made = performance.getEntriesByType('resource');
+  // An entry comes some time after its response: when the request began is what counts.
+  return { total: made.length, sinceReady: made.filter(({ startTime }) => startTime > ready).length };
 }
 
 function memory() {
   return { bytes: model ? instance.buffer.byteLength : 0 };
-}
-
-function made() {
-  return performance.getEntriesByType('resource').length;
 }

@@ -24,7 +24,8 @@
 //! | `candle` | the candle backend | through `train` |
 //! | `cuda` | training on NVIDIA devices; builds anywhere, looks for the driver when a device is opened | no |
 //! | `webgpu` | the engine on GPUs: Vulkan or Metal natively, a browser's WebGPU in a page | no |
-//! | `wasm` | the JavaScript border | no |
+//! | `wasm` | the JavaScript border of models | no |
+//! | `wasm-export` | the JavaScript border of exports, a module of its own | no |
 
 pub mod backend;
 pub mod clinical;
@@ -35,7 +36,7 @@ pub mod tasks;
 pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
-#[cfg(feature = "wasm")]
+#[cfg(any(feature = "wasm", feature = "wasm-export"))]
 mod wasm;
 pub mod weights;
 

@@ -4,6 +4,8 @@ WASM_FILE := target/wasm32-unknown-unknown/wasm-release/clinlite.wasm
 # The same with the instructions of relaxed-simd; a folder of its own, or the two would rebuild each other.
 RELAXED   := target/relaxed
 RELAXED_FILE := $(RELAXED)/wasm32-unknown-unknown/wasm-release/clinlite.wasm
+# What writes results in other forms: most pages never download it.
+EXPORT    := target/wasm32-unknown-unknown/wasm-small/clinlite.wasm
 BINDGEN   := target/tools/debug/bindgen
 WASM_OPT  := pkg/build/node_modules/.package-lock.json
 BROWSER   := tests/browser/node_modules/.package-lock.json
@@ -16,7 +18,7 @@ demo: pkg ## build the page and serve it on localhost
 
 wasm: $(WASM_FILE) ## the library as WebAssembly
 
-pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm pkg/dist/tagging-1.json ## the npm package, ready to serve
+pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm pkg/dist/clinlite_export_bg.wasm pkg/dist/tagging-1.json ## the npm package, ready to serve
 	cmp pkg/dist/clinlite.js $(RELAXED)/dist/clinlite.js # one script for both
 	node pkg/build/sizes.mjs
 
@@ -28,6 +30,9 @@ $(RELAXED_FILE): wasm-target FORCE
 	cargo build --locked --lib --profile wasm-release $(WASM) --target-dir $(RELAXED) \
 		--config 'target.wasm32-unknown-unknown.rustflags=["-Ctarget-feature=+relaxed-simd"]'
 
+$(EXPORT): wasm-target FORCE
+	cargo build --locked --lib --profile wasm-small $(WASM_TARGET) --features wasm-export
+
 $(BINDGEN): pkg/build/bindgen.rs pkg/build/Cargo.toml pkg/build/Cargo.lock
 	cargo build --locked --manifest-path pkg/build/Cargo.toml --target-dir target/tools
 	touch $@
@@ -37,14 +42,19 @@ $(WASM_OPT): pkg/build/package-lock.json
 	touch $@
 
 pkg/dist/clinlite_bg.wasm: $(WASM_FILE) $(BINDGEN) $(WASM_OPT)
-	$(BINDGEN) $< $(@D)
+	$(BINDGEN) $< $(@D) clinlite
 	$(SHRINK) $@ -o $@.small
 	mv $@.small $@
 
 pkg/dist/clinlite_relaxed_bg.wasm: $(RELAXED_FILE) $(BINDGEN) $(WASM_OPT)
-	$(BINDGEN) $< $(RELAXED)/dist
+	$(BINDGEN) $< $(RELAXED)/dist clinlite
 	mkdir -p $(@D)
 	$(SHRINK) $(RELAXED)/dist/clinlite_bg.wasm -o $@
+
+pkg/dist/clinlite_export_bg.wasm: $(EXPORT) $(BINDGEN) $(WASM_OPT)
+	$(BINDGEN) $< $(@D) clinlite_export
+	$(SHRINK) $@ -o $@.small
+	mv $@.small $@
 
 pkg/dist/tagging-1.json: docs/schema/tagging-1.json
 	mkdir -p $(@D)

@@ -1,20 +1,20 @@
-//! Writes the JavaScript glue of a wasm file: `bindgen INPUT.wasm FOLDER` makes `FOLDER/clinlite.js` and
-//! `FOLDER/clinlite_bg.wasm`, an ES module that needs no bundler, without comments: a page downloads it.
+//! Writes the JavaScript glue of a wasm file: `bindgen INPUT.wasm FOLDER NAME` makes `FOLDER/NAME.js` and
+//! `FOLDER/NAME_bg.wasm`, an ES module that needs no bundler, without comments: a page downloads it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use wasm_bindgen_cli_support::Bindgen;
 
 fn main() -> ExitCode {
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [input, folder] = arguments.as_slice() else {
-        eprintln!("usage: bindgen INPUT.wasm FOLDER");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [input, folder, name] = arguments.as_slice() else {
+        eprintln!("usage: bindgen INPUT.wasm FOLDER NAME");
         return ExitCode::from(2);
     };
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(input).out_name("clinlite").typescript(false).omit_default_module_path(true);
-    let script = folder.join("clinlite.js");
+    bindgen.input_path(input).out_name(name).typescript(false).omit_default_module_path(true);
+    let script = Path::new(folder).join(format!("{name}.js"));
     let written = bindgen.web(true).and_then(|bindgen| bindgen.generate(folder)).and_then(|()| {
         let commented = std::fs::read_to_string(&script)?;
         Ok(std::fs::write(&script, without_comments(&commented))?)

@@ -25,7 +25,7 @@ let tiny;
 
 before(async () => {
   tiny = await openTiny();
-  await tiny.load({ model: '/models/bert-bio/' });
+  await tiny.load({ model: '/models/bert-bio/', exports: true });
 });
 after(() => tiny.host.close());
 
@@ -171,9 +171,41 @@ describe('in the browser', () => {
     }
   });
 
+  test('with two workers and none of their own requests', async () => {
+    await tiny.load({ model: '/models/bert-bio/', exports: '/pkg/dist/clinlite_export_bg.wasm', workers: 2 });
+    const calls = Array.from({ length: 8 }, () => exported(NOTE, DOCUMENT, 'csv', { name: 'note.txt' }));
+    for (const { written } of await Promise.all(calls)) assert.equal(written, fixture('note.csv'));
+  });
+
   test('nothing was requested', async () => {
     assert.equal((await tiny.page.evaluate(() => globalThis.loaded.requests())).sinceReady, 0);
     assertQuiet(tiny.seen);
+  });
+});
+
+describe('what writes results', () => {
+  const address = '/pkg/dist/clinlite_export_bg.wasm';
+  after(() => tiny.load({ model: '/models/bert-bio/', exports: true }));
+
+  test('is downloaded only by a page that asks for it', async () => {
+    const before = tiny.host.served.length;
+    await tiny.load({ model: '/models/bert-bio/' });
+    assert.ok(!tiny.host.served.slice(before).some((url) => url.includes('export_bg')));
+    const { code, message } = await exported(NOTE, DOCUMENT, 'csv');
+    assert.deepEqual([code, message], ['E_INPUT', 'export() needs load({ exports: true })']);
+  });
+
+  test('that is missing or damaged is said when the model is loaded', async () => {
+    const failed = async (exports) => {
+      const [code] = await tiny.page.evaluate(async (exports) => {
+        const { load } = await import('/pkg/index.js');
+        return load({ model: '/models/bert-bio/', backend: 'simd', exports }).then(() => [], ({ code, message }) => [code, message]);
+      }, exports);
+      return code;
+    };
+    assert.equal(await failed('/pkg/dist/none.wasm'), 'E_WASM_FETCH');
+    assert.equal(await failed('/pkg/index.js'), 'E_WASM_MIME');
+    assert.equal(await failed(address), undefined);
   });
 });
 

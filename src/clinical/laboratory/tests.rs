@@ -156,3 +156,25 @@ fn hostile_texts() {
     assert!(attributes("K 5", 100..200, 0..300).is_empty());
     assert!(attributes("é 5", 1..2, 0..4).is_empty());
 }
+
+#[test]
+fn numbers_are_those_of_the_standard_library() {
+    let mut state = 1_u64;
+    for _ in 0..20_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (digits, places) = (state >> 40, (state >> 20) as usize % 9);
+        let text = format!("{:.places$}", digits as f64 / 10_f64.powi(places as i32));
+        assert_eq!(value::parse(&text), text.parse().ok(), "{text}");
+    }
+    for (text, number) in [
+        ("12,000.5", Some(12_000.5)),
+        ("12,00", None),
+        (".5", Some(0.5)),
+        ("5.", Some(5.0)),
+        (".", None),
+        ("1.2.3", None),
+    ] {
+        assert_eq!(value::parse(text), number, "{text}");
+    }
+    assert_eq!(value::parse("1234567890123456"), None);
+}

@@ -133,12 +133,15 @@ pub(super) fn bound(tokens: &[Token<'_>]) -> (usize, Bound) {
     }
 }
 
-/// A number as written in English; a comma must stand before three digits.
+/// A number as written in English, of fifteen digits at most; a comma must stand before three.
 pub(super) fn parse(text: &str) -> Option<f64> {
-    let (whole, _) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let grouped = whole.split(',').skip(1).all(|group| group.len() == 3);
-    let plain = text.replace(',', "");
-    (grouped && plain.matches('.').count() <= 1).then(|| plain.parse().ok()).flatten()
+    let digits: String = whole.chars().filter(|&c| c != ',').chain(fraction.chars()).collect();
+    let short = grouped && digits.len() <= 15;
+    let (number, places) = (digits.parse::<u64>().ok().filter(|_| short)?, u32::try_from(fraction.len()).ok()?);
+    // As `f64::from_str` would read it, without its tables: both numbers are exact, so the quotient is rounded once.
+    Some(number as f64 / 10_u64.pow(places) as f64)
 }
 
 /// The tokens of a unit that starts here.
