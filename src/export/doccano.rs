@@ -1,6 +1,7 @@
-//! doccano: `{"text": …, "label": [[start, end, label], …]}` in one line, places in code points.
+//! doccano: `{"text": …, "label": [[start, end, label], …]}` in one line of ASCII, places in code points.
 //!
-//! What else the object holds is shown as metadata. Assertions, links and attributes are not written. A project must
+//! ASCII, because doccano guesses at the encoding of a file unless a person chooses one, and takes emoji in UTF-8 for Windows
+//! 1252. What else the object holds is shown as metadata. Assertions, links and attributes are not written. A project must
 //! allow overlapping spans where a document has them. The form is that of doccano's importer of sequence labels:
 //! <https://doccano.github.io/doccano/>.
 
@@ -20,7 +21,7 @@ pub(super) fn write(checked: &Checked<'_>, options: &Options) -> String {
         Tree::List(vec![points.start.into(), points.end.into(), entity.label.as_str().into()])
     };
     let label = Tree::List(checked.entities.iter().map(label).collect());
-    object([("text", checked.note.into()), ("label", label), ("meta", meta(checked, options))]).line()
+    object([("text", checked.note.into()), ("label", label), ("meta", meta(checked, options))]).ascii_line()
 }
 
 /// A text and what is marked in it, from one line that doccano exported: the marks are called `label` or `labels`.

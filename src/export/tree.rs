@@ -83,6 +83,22 @@ impl Tree {
         out
     }
 
+    /// One line of ASCII, for readers that guess at an encoding.
+    pub(super) fn ascii_line(&self) -> String {
+        let mut out = String::new();
+        for c in self.line().chars() {
+            if c.is_ascii() {
+                out.push(c);
+                continue;
+            }
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+        out
+    }
+
     fn write(&self, out: &mut String) {
         match self {
             Self::Absent => out.push_str("null"),
@@ -153,6 +169,9 @@ mod tests {
         assert!(
             line.starts_with("{\"text\":\"") && line.ends_with("\"list\":[1,true,4.20],\"empty\":[],\"last\":\"x\"}\n")
         );
+        let ascii = tree.ascii_line();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&ascii).unwrap(), expected);
+        assert!(ascii.is_ascii() && ascii.ends_with("}\n"));
         // No line break of Python's splitlines but the last.
         assert!(!line.trim_end().contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}'));
     }
