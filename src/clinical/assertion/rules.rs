@@ -22,13 +22,22 @@ pub(in crate::clinical) struct ContextRules {
     /// Each phrase in its normal form, and the rule that it belongs to.
     owners: BTreeMap<String, u32>,
     phrases: Phrases,
-    /// Labels and the kinds that do not touch them.
-    spared: BTreeMap<String, Vec<CueKind>>,
+    /// Labels and what does not touch them.
+    spared: BTreeMap<String, Spared>,
 }
 
 pub(super) struct Rule {
     pub(super) id: String,
     pub(super) effect: Effect,
+}
+
+/// What does not touch a mention.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spared {
+    /// Cues of these kinds, but those of acts.
+    pub(super) kinds: Vec<CueKind>,
+    /// Cues of acts.
+    pub(super) acts: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +49,8 @@ pub(super) enum Effect {
     End(Vec<CueKind>),
     /// Nothing: a longer phrase that hides a shorter one.
     Pseudo,
-    /// Cues of some kinds, but those of acts, do not touch mentions of its labels.
-    Spare(Vec<CueKind>),
+    /// Cues that do not touch mentions of its labels.
+    Spare(Spared),
 }
 
 impl Default for ContextRules {
@@ -65,9 +74,9 @@ impl ContextRules {
             }
             let effect = effect(kind, direction)?;
             let owner = self.rules.len() as u32;
-            if let Effect::Spare(kinds) = &effect {
+            if let Effect::Spare(spared) = &effect {
                 let labels = phrase.split_whitespace().map(plain);
-                self.spared.extend(labels.map(|label| (label, kinds.clone())));
+                self.spared.extend(labels.map(|label| (label, spared.clone())));
                 return Ok(());
             }
             self.owners.extend(alternatives(phrase)?.into_iter().map(|phrase| (phrase, owner)));
@@ -82,9 +91,9 @@ impl ContextRules {
         &self.phrases
     }
 
-    /// The kinds that do not touch mentions of a label.
-    pub(super) fn spared(&self, label: &str) -> &[CueKind] {
-        self.spared.get(&plain(label)).map_or(&[], Vec::as_slice)
+    /// What does not touch mentions of a label.
+    pub(super) fn spared(&self, label: &str) -> Option<&Spared> {
+        self.spared.get(&plain(label))
     }
 
     pub(super) fn rule(&self, rule: u32) -> &Rule {
@@ -101,7 +110,11 @@ fn effect(kind: &str, direction: &str) -> Result<Effect> {
     match kind {
         "pseudo" => Ok(Effect::Pseudo),
         "end" if direction == "all" => Ok(Effect::End(CueKind::ALL.to_vec())),
-        "spare" => Ok(Effect::Spare(direction.split(',').map(cue).collect::<Result<_>>()?)),
+        "spare" => {
+            let (acts, kinds): (Vec<_>, Vec<_>) = direction.split(',').partition(|&name| name == "undone");
+            let kinds = kinds.into_iter().map(cue).collect::<Result<_>>()?;
+            Ok(Effect::Spare(Spared { kinds, acts: !acts.is_empty() }))
+        }
         "end" => Ok(Effect::End(direction.split(',').map(cue).collect::<Result<_>>()?)),
         _ => {
             let act = kind == "undone";

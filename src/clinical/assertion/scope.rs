@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::rules::{ContextRules, Effect};
+use super::rules::{ContextRules, Effect, Spared};
 use super::{Assertion, Cue, CueKind};
 use crate::clinical::words::Words;
 use crate::clinical::{Finding, Mention, Reading};
@@ -17,6 +17,8 @@ const MOST: usize = 48;
 const TAIL: usize = 3;
 /// The same for the words before the first mention.
 const HEAD: usize = 8;
+/// A cue that reaches no further than so many words behind it belongs to its noun, as an adjective does.
+const ADJECTIVE: usize = 3;
 
 /// What is said of each mention.
 pub(in crate::clinical) fn judge(
@@ -70,16 +72,33 @@ impl Judge<'_> {
         }
     }
 
-    /// The longest phrase at a word. One that would run into a mention is cut off before it, but for those that say
-    /// nothing: of `no symptoms of <gout>` all is the cue, of `no <symptoms of gout>` its first word.
+    /// The longest phrase at a word. One that would run into a mention is cut off before it: of `no symptoms of <gout>` all
+    /// is the cue, of `no <symptoms of gout>` its first word. One that says nothing is cut off for a denial only: `no <change
+    /// in vision>`, but `history of present <illness>`.
     fn phrase(&self, at: usize, end: usize) -> Option<(usize, u32)> {
         let phrases = self.context.phrases();
         let (length, rule) = phrases.longest(&self.words.ids[at..end])?;
+        if length > 1 && self.text(at) == ":" && !self.is_answer(at + length, end) {
+            return phrases.longest(&self.words.ids[at..=at]);
+        }
         let free = self.mentioned[at..at + length].iter().take_while(|&&mentioned| !mentioned).count();
-        if free == 0 || free == length || self.context.rule(rule).effect == Effect::Pseudo {
+        if free == 0 || free == length {
             return Some((length, rule));
         }
-        phrases.longest(&self.words.ids[at..at + free])
+        let cut = phrases.longest(&self.words.ids[at..at + free]);
+        let denies = |rule: u32| {
+            let effect = &self.context.rule(rule).effect;
+            matches!(effect, Effect::Cue { kind: CueKind::Negated, forward: Some(_), .. })
+        };
+        match self.context.rule(rule).effect {
+            Effect::Pseudo if !cut.is_some_and(|(_, rule)| denies(rule)) => Some((length, rule)),
+            _ => cut,
+        }
+    }
+
+    /// Whether what stands behind a colon, up to here, is all that is said there: `fever: no`, not `fever: no more`.
+    fn is_answer(&self, behind: usize, end: usize) -> bool {
+        behind >= end || matches!(self.text(behind), "," | "." | ";" | ")" | "|")
     }
 
     fn finding(&self, reading: &Reading, mention: &Mention<'_>) -> Finding {
@@ -109,7 +128,7 @@ impl Judge<'_> {
     }
 
     /// The cues that reach the words of a mention from within its sentence.
-    fn cues(&self, sentence: Range<usize>, mention: Range<usize>, spared: &[CueKind]) -> Vec<Cue> {
+    fn cues(&self, sentence: Range<usize>, mention: Range<usize>, spared: Option<&Spared>) -> Vec<Cue> {
         let mut before = Side { spared, ..Side::default() };
         let first = sentence.start.max(mention.start.saturating_sub(MOST));
         let known = self.signals.partition_point(|signal| signal.words.end <= mention.start);
@@ -129,45 +148,67 @@ impl Judge<'_> {
     fn look(&self, side: &mut Side<'_>, signal: &Signal, before: bool, gap: Range<usize>) {
         let rule = self.context.rule(signal.rule);
         match &rule.effect {
-            Effect::Pseudo | Effect::Spare(_) => {}
             Effect::End(kinds) if self.ends(signal, before) => side.ended.extend(kinds),
-            Effect::End(_) => {}
+            Effect::End(_) | Effect::Pseudo | Effect::Spare(_) => {}
             Effect::Cue { kind, act, forward, backward } => {
                 let reach = if before { *forward } else { *backward };
-                let Some(reach) = reach else { return };
-                let apart =
-                    self.text(if before { signal.words.start.wrapping_sub(1) } else { gap.end.wrapping_sub(1) }) == ",";
-                let spared = side.spared.contains(kind) && !act;
-                if spared || side.ended.contains(kind) || self.distance(&gap) > reach || !self.is_list(*kind, gap) {
-                    return;
+                let spared =
+                    side.spared.is_some_and(|spared| if *act { spared.acts } else { spared.kinds.contains(kind) });
+                let free = !spared && !side.ended.contains(kind);
+                if reach.is_some_and(|reach| free && self.reaches(*kind, reach, before, gap.clone()))
+                    && self.changes(side, *kind, signal, before, &gap)
+                {
+                    side.ended.push(*kind); // the nearest counts
+                    let ranges = &self.words.ranges[signal.words.clone()];
+                    let range = ranges.first().map_or(0, |word| word.start)..ranges.last().map_or(0, |word| word.end);
+                    side.found.push(Cue { range, rule: rule.id.clone(), kind: *kind });
                 }
-                match kind {
-                    CueKind::Possible if apart && !before => return,
-                    CueKind::Possible if apart => side.ended.push(CueKind::Negated),
-                    CueKind::Negated => side.ended.extend([CueKind::Possible, CueKind::Historical]),
-                    _ => {}
-                }
-                side.ended.push(*kind); // the nearest counts
-                let ranges = &self.words.ranges[signal.words.clone()];
-                let range = ranges.first().map_or(0, |word| word.start)..ranges.last().map_or(0, |word| word.end);
-                side.found.push(Cue { range, rule: rule.id.clone(), kind: *kind });
             }
         }
+    }
+
+    /// Whether a cue reaches over the words between it and a mention.
+    fn reaches(&self, kind: CueKind, reach: usize, before: bool, gap: Range<usize>) -> bool {
+        let adjective = reach == 0 || before && reach <= ADJECTIVE;
+        (!adjective || self.is_adjective(reach, gap.clone())) && self.distance(&gap) <= reach && self.is_list(kind, gap)
+    }
+
+    /// What a cue that reaches a mention does to the others on its side; whether it counts itself.
+    fn changes(&self, side: &mut Side<'_>, kind: CueKind, signal: &Signal, before: bool, gap: &Range<usize>) -> bool {
+        let joint = self.text(if before { signal.words.start.wrapping_sub(1) } else { gap.end.wrapping_sub(1) });
+        match kind {
+            // `effusion and possible pneumonia`: the doubt is of what stands behind it.
+            CueKind::Possible if matches!(joint, "," | "and" | "with") => {
+                side.ended.extend(before.then_some(CueKind::Negated));
+                return before;
+            }
+            CueKind::Possible => side.doubt = Some(signal.words.start),
+            CueKind::Negated => {
+                // What is not suspected is not possible: `no mass suspicious for cancer`.
+                if before && side.doubt.is_some_and(|doubt| doubt <= signal.words.end + HEAD) {
+                    side.found.retain(|cue| cue.kind != CueKind::Possible);
+                }
+                side.ended.extend([CueKind::Possible, CueKind::Historical]);
+            }
+            _ => {}
+        }
+        true
     }
 
     /// Whether words that end a reach do so here: not right behind a denial (`no reported cases`), and those that join
     /// clauses not between a list and what is said behind it (`a fever and a rash were denied`).
     fn ends(&self, signal: &Signal, before: bool) -> bool {
         if !before {
-            return !matches!(self.text(signal.words.end - 1), "a" | "an" | "which");
+            return !matches!(self.text(signal.words.end - 1), "a" | "an" | "which" | ":");
         }
         let last = self.signals.partition_point(|other| other.words.end <= signal.words.start);
         let cue = last.checked_sub(1).map(|last| &self.signals[last]);
         !cue.is_some_and(|cue| {
             let effect = &self.context.rule(cue.rule).effect;
             let denies = matches!(effect, Effect::Cue { kind: CueKind::Negated, act: false, forward: Some(_), .. });
-            let behind = cue.words.end == signal.words.start && signal.words.len() == 1;
-            denies && behind && self.text(signal.words.start) != ";"
+            let word = self.text(signal.words.start);
+            let short = signal.words.len() == 1 && word != ";" || matches!(word, "had" | "has");
+            denies && short && cue.words.end == signal.words.start
         })
     }
 
@@ -191,6 +232,12 @@ impl Judge<'_> {
         true
     }
 
+    /// Whether a mention behind an adjective belongs to it: no comma or bracket stands between, and with a reach of 0 nothing
+    /// at all, not even another mention: `non-Hodgkin lymphoma, melanoma`.
+    fn is_adjective(&self, reach: usize, mut gap: Range<usize>) -> bool {
+        if reach == 0 { gap.is_empty() } else { gap.all(|word| !matches!(self.text(word), "," | "(" | ")")) }
+    }
+
     /// Words between that belong to no mention and join none.
     fn distance(&self, gap: &Range<usize>) -> usize {
         let joins = |text: &str| matches!(text, "," | "(" | ")" | "/" | "and" | "or" | "-");
@@ -205,9 +252,11 @@ impl Judge<'_> {
 /// What is known on one side of a mention.
 #[derive(Default)]
 struct Side<'a> {
-    /// Kinds that do not touch the label of the mention.
-    spared: &'a [CueKind],
+    /// What does not touch the label of the mention.
+    spared: Option<&'a Spared>,
     /// Kinds that no cue further out can say.
     ended: Vec<CueKind>,
     found: Vec<Cue>,
+    /// The first word of what says that the mention is only possible.
+    doubt: Option<usize>,
 }

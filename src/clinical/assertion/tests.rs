@@ -2,6 +2,8 @@
 //! `n` negated, `p` possible, `y` hypothetical, `c` conditional, `h` historical, `f` family, `o` other; none for what is
 //! affirmed, certain, current and of the patient.
 
+mod denials;
+
 use super::*;
 use crate::clinical::{Finding, Knowledge, Mention};
 
@@ -40,8 +42,7 @@ fn flags(assertion: &Assertion) -> String {
 }
 
 fn judged(knowledge: &Knowledge, note: &str, mentions: &[(Range<usize>, String)]) -> Vec<Finding> {
-    let mentions: Vec<_> =
-        mentions.iter().map(|(range, _)| Mention { range: range.clone(), label: "problem" }).collect();
+    let mentions: Vec<_> = mentions.iter().map(|(range, _)| Mention { range: range.clone(), label: "" }).collect();
     knowledge.judge(note, &knowledge.read(note), &mentions)
 }
 
@@ -207,6 +208,8 @@ fn labels_may_be_spared() {
         ("cultures were negative", "Diagnostic procedure", ""),
         ("cultures were negative", "PROBLEM", "n"),
         ("cultures were not performed", "TEST", "n"),
+        ("cultures were not performed", "Disease_disorder", ""),
+        ("no cultures", "Disease_disorder", "n"),
         ("no mass in cultures", "ANATOMY", ""),
         ("family history of cultures", "LAB-VALUE", "f"),
     ];
