@@ -110,10 +110,14 @@ impl List {
 pub fn find(note: &str, list: &List) -> Vec<Abbreviation> {
     let mut defined = definitions(note);
     defined.sort_by_key(|definition| (&note[definition.short.clone()], definition.short.start));
+    let initials = initials(note, &defined, list);
     let mut found: Vec<Abbreviation> = Vec::new();
+    if initials.is_empty() {
+        return found;
+    }
     let mut rest = 0;
     for word in words(note) {
-        if word.start < rest {
+        if word.start < rest || !note[word.start..].starts_with(|c| initials.binary_search(&c).is_ok()) {
             continue;
         }
         let local = ends(note, word.start, *SHORT.end()).rev().find_map(|end| {
@@ -135,6 +139,16 @@ pub fn find(note: &str, list: &List) -> Vec<Abbreviation> {
         }
     }
     found
+}
+
+/// The letters that short forms begin with, sorted: what begins with another is none.
+fn initials(note: &str, defined: &[Definition], list: &List) -> Vec<char> {
+    let defined = defined.iter().filter_map(|definition| note[definition.short.clone()].chars().next());
+    let mut initials: Vec<char> =
+        defined.chain(list.pairs.iter().filter_map(|(short, _)| short.chars().next())).collect();
+    initials.sort_unstable();
+    initials.dedup();
+    initials
 }
 
 /// Where a short form of at most so many characters that starts here may end: at the border of a word, or at capitals that

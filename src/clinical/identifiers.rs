@@ -171,13 +171,7 @@ fn written_dates(note: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let known = digits(at) == 4 && (bytes[at..].starts_with(b"19") || bytes[at..].starts_with(b"20"));
         known.then_some(at + 4)
     };
-    alphabetic_words(note).filter_map(move |word| {
-        let name = note[word.clone()].to_ascii_lowercase();
-        let month =
-            MONTHS.iter().any(|month| name.starts_with(month)) && (name.len() <= 4 || LONG_MONTHS.contains(&&name[..]));
-        if !month {
-            return None;
-        }
+    alphabetic_words(note).filter(|word| is_month(&note[word.clone()])).filter_map(move |word| {
         let (day, day_end) = (skip(word.end), skip(word.end) + digits(skip(word.end)));
         if (1..=2).contains(&(day_end - day)) {
             return year(skip(day_end)).map(|end| word.start..end);
@@ -187,6 +181,13 @@ fn written_dates(note: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let year = year(skip(word.end)).filter(|_| (1..=2).contains(&digits))?;
         Some(before.len() - digits..year)
     })
+}
+
+/// `Mar`, `Sept`, `september`.
+fn is_month(word: &str) -> bool {
+    let start = word.get(..3).unwrap_or_default();
+    MONTHS.iter().any(|month| start.eq_ignore_ascii_case(month))
+        && (word.len() <= 4 || LONG_MONTHS.iter().any(|month| word.eq_ignore_ascii_case(month)))
 }
 
 const LONG_MONTHS: [&str; 10] =

@@ -12,6 +12,8 @@ use super::words;
 pub(super) struct Phrases {
     /// Sorted; the place is the number of the word.
     words: Vec<Box<str>>,
+    /// The first bytes of each word as a number, in the same order: most words of a note are told apart by them alone.
+    heads: Vec<u64>,
     /// The root first.
     nodes: Vec<Node>,
 }
@@ -30,7 +32,10 @@ impl Phrases {
         let mut numbers = BTreeMap::<Box<str>, u32>::new();
         let cut = |(text, value): (&str, u32)| {
             let mut phrase = Vec::<Box<str>>::new();
-            words::each(text, |word, _| phrase.push(word.into()));
+            words::each(text, |word, _| {
+                phrase.push(word.into());
+                true
+            });
             (phrase, value)
         };
         let phrases: Vec<_> = phrases.into_iter().map(cut).collect();
@@ -53,25 +58,66 @@ impl Phrases {
             }
             nodes[node].value = Some(*value);
         }
-        Self { words: numbers.into_keys().collect(), nodes }
+        let words: Vec<Box<str>> = numbers.into_keys().collect();
+        Self { heads: words.iter().map(|word| head(word)).collect(), words, nodes }
     }
 
     /// The number of a word in its normal form, if some phrase has it.
     pub(super) fn id(&self, word: &str) -> Option<u32> {
-        self.words.binary_search_by(|known| (**known).cmp(word)).ok().map(|at| at as u32)
+        let head = head(word);
+        let first = self.heads.partition_point(|known| *known < head);
+        let alike = &self.words[first..first + self.heads[first..].partition_point(|known| *known == head)];
+        alike.binary_search_by(|known| (**known).cmp(word)).ok().map(|at| (first + at) as u32)
     }
 
     /// The longest phrase with which these words begin: how many words it has, and its value.
     pub(super) fn longest(&self, ids: &[u32]) -> Option<(usize, u32)> {
-        let mut node = self.nodes.first()?;
-        let mut best = None;
-        for (length, id) in (1..).zip(ids) {
-            let Ok(edge) = node.edges.binary_search_by_key(id, |edge| edge.0) else { break };
-            node = &self.nodes[node.edges[edge].1 as usize];
-            best = node.value.map(|value| (length, value)).or(best);
+        let mut walk = self.walk();
+        for &id in ids {
+            if !walk.step(id) {
+                break;
+            }
         }
-        best
+        walk.best
     }
+
+    /// A walk from the beginning of phrases, for words that are cut one by one.
+    pub(super) fn walk(&self) -> Walk<'_> {
+        Walk { nodes: &self.nodes, node: 0, length: 0, best: None }
+    }
+}
+
+/// Where words have led so far.
+pub(super) struct Walk<'a> {
+    nodes: &'a [Node],
+    node: usize,
+    length: usize,
+    best: Option<(usize, u32)>,
+}
+
+impl Walk<'_> {
+    /// Goes on with a word, if a phrase does.
+    pub(super) fn step(&mut self, id: u32) -> bool {
+        let edges = self.nodes.get(self.node).map_or(&[][..], |node| &node.edges);
+        let Ok(edge) = edges.binary_search_by_key(&id, |edge| edge.0) else { return false };
+        self.node = edges[edge].1 as usize;
+        self.length += 1;
+        self.best = self.nodes[self.node].value.map(|value| (self.length, value)).or(self.best);
+        true
+    }
+
+    /// The longest phrase on the way: how many words it has, and its value.
+    pub(super) fn best(&self) -> Option<(usize, u32)> {
+        self.best
+    }
+}
+
+/// The first eight bytes; orders words as their letters do.
+fn head(word: &str) -> u64 {
+    let mut head = [0; 8];
+    let length = word.len().min(8);
+    head[..length].copy_from_slice(&word.as_bytes()[..length]);
+    u64::from_be_bytes(head)
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use std::ops::Range;
 /// The longest placeholder in brackets, in bytes: a bracket that is never closed costs no more than this to look at.
 const MOST_BYTES: usize = 100;
 
+/// What a placeholder begins with.
+const STARTS: &[u8] = b"[<{_*Xx";
+
 /// What may stand between two runs of stars, and between two of crosses.
 const STAR_JOINTS: &[u8] = b"/-.@:";
 const CROSS_JOINTS: &[u8] = b"/-.";
@@ -90,15 +93,15 @@ pub fn find(note: &str) -> Vec<Range<usize>> {
     let mut scan = Scan { bytes: note.as_bytes(), decorated: 0 };
     let mut found = Vec::new();
     let mut at = 0;
-    while at < note.len() {
+    while let Some(skip) = scan.bytes[at..].iter().position(|byte| STARTS.contains(byte)) {
+        at += skip;
         let next = match scan.bytes[at] {
             b'[' => scan.double_star(at).or_else(|| scan.bracketed(at, b']')),
             b'<' => scan.bracketed(at, b'>'),
             b'{' => scan.braces(at),
             b'_' => scan.underscores(at),
             b'*' => scan.stars(at),
-            b'X' | b'x' => scan.crosses(at),
-            _ => None,
+            _ => scan.crosses(at),
         };
         let Some(end) = next else {
             at += scan.refused(at);

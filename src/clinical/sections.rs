@@ -4,19 +4,18 @@
 //! alone on its line; or words in capitals at the start of a line with a colon behind that nobody knows, which begin a
 //! section `other`. Categories and, where LOINC has one for the section, codes: `sections.rules`.
 
+mod headings;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use self::headings::{Heading, Headings};
 use super::assertion::CueKind;
 use super::phrases::Phrases;
 use super::rows::{self, refuse};
-use super::words::Words;
 use crate::error::Result;
 
 const SHIPPED: &str = include_str!("sections.rules");
-/// The longest heading that is not known by its title, in bytes.
-const MOST_BYTES: usize = 60;
-
 /// A part of a note under one heading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
@@ -81,7 +80,7 @@ impl SectionRules {
 
     /// The sections of a note, and the places at which headings end sentences, in order.
     pub(super) fn find(&self, note: &str, placeholders: &[Range<usize>]) -> (Vec<Section>, Vec<usize>) {
-        let headings = Headings { note, words: &Words::of(note, placeholders, &self.phrases), phrases: &self.phrases };
+        let headings = Headings { note, placeholders, phrases: &self.phrases };
         let (mut sections, mut borders) = (Vec::<Section>::new(), Vec::new());
         for Heading { title, end, row } in headings.all() {
             borders.push(title.start);
@@ -101,123 +100,6 @@ impl SectionRules {
         }
         (sections, borders)
     }
-}
-
-struct Heading {
-    title: Range<usize>,
-    /// One past the colon, or past the title where there is none.
-    end: usize,
-    /// Of a known title.
-    row: Option<u32>,
-}
-
-struct Headings<'a> {
-    note: &'a str,
-    words: &'a Words,
-    phrases: &'a Phrases,
-}
-
-impl Headings<'_> {
-    fn all(&self) -> Vec<Heading> {
-        let mut headings = Vec::new();
-        let (mut word, mut line) = (0, 0); // the next word, and the first byte of its line
-        while word < self.words.ranges.len() {
-            let start = self.words.ranges[word].start;
-            let gap = word.checked_sub(1).map_or(0, |before| self.words.ranges[before].end);
-            if let Some(at) = self.note[gap..start].rfind(['\n', '\r']) {
-                line = gap + at + 1;
-            }
-            let first = word == 0 || self.note[line..start].chars().all(is_mark);
-            match self.known(word, first).or_else(|| if first { self.unknown(word, line) } else { None }) {
-                Some(heading) => {
-                    word = self.words.within(&(start..heading.end)).end.max(word + 1);
-                    headings.push(heading);
-                }
-                None => word += 1,
-            }
-        }
-        headings
-    }
-
-    fn byte(&self, at: usize) -> u8 {
-        self.note.as_bytes().get(at).copied().unwrap_or(b'\n')
-    }
-
-    /// A title of the rules that begins at this word.
-    fn known(&self, word: usize, first: bool) -> Option<Heading> {
-        let (length, row) = self.phrases.longest(&self.words.ids[word..])?;
-        let ranges = &self.words.ranges[word..word + length];
-        let title = ranges[0].start..ranges[length - 1].end;
-        let text = &self.note[title.clone()];
-        let capital = text.starts_with(char::is_uppercase);
-        if text.contains(['\n', '\r']) || !(first || capital && self.follows_an_end(title.start)) {
-            return None;
-        }
-        let colon = self.colon(title.end);
-        let alone =
-            first && capital && self.note[title.end..].trim_start_matches(is_closing_mark).starts_with(['\n', '\r']);
-        let dash =
-            first && length > 1 && !text.contains(char::is_lowercase) && self.note[title.end..].starts_with(" - ");
-        match colon {
-            Some(end) => Some(Heading { title, end, row: Some(row) }),
-            None if alone || dash => Some(Heading { end: title.end, title, row: Some(row) }),
-            None => None,
-        }
-    }
-
-    /// One past the colon behind a title, closing marks and a remark in brackets between.
-    fn colon(&self, end: usize) -> Option<usize> {
-        let mut rest = self.note[end..].trim_start_matches([' ', '\t', '*', '_']);
-        if rest.starts_with('(') {
-            let reach = rest.char_indices().nth(MOST_BYTES).map_or(rest.len(), |(at, _)| at);
-            let close = rest[..reach].find([')', '\n'])?;
-            rest = rest[close..].strip_prefix(')')?.trim_start_matches([' ', '\t', '*', '_']);
-        }
-        let after = rest.strip_prefix(':')?;
-        Some(self.note.len() - after.trim_start_matches('*').len())
-    }
-
-    /// Whether a sentence or a column ends before this byte.
-    fn follows_an_end(&self, start: usize) -> bool {
-        let before = &self.note[..start];
-        let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
-        blanks >= 2 || blanks == 1 && before.trim_end_matches(' ').ends_with(['.', ';', ',', '?', '!', ')', '|'])
-    }
-
-    /// At least two words in capitals with a colon behind, at the start of a line, with a text or nothing after them: in
-    /// `CHEST PAIN: NONE` the second is a value.
-    fn unknown(&self, word: usize, line: usize) -> Option<Heading> {
-        let start = self.words.ranges[word].start;
-        let reach = (start + MOST_BYTES).min(self.note.len());
-        let line_end =
-            self.note.as_bytes()[start..reach].iter().position(|byte| matches!(byte, b'\n' | b'\r' | b':'))?;
-        let end = start + line_end;
-        let title = &self.note[start..end];
-        if !title.starts_with(char::is_alphanumeric) {
-            return None;
-        }
-        let words = title.split_whitespace().count();
-        let markdown = self.note[line..start].starts_with('#');
-        let capitals = title.chars().filter(|c| c.is_uppercase()).count() >= 4 && !title.contains(char::is_lowercase);
-        if markdown && self.byte(end) != b':' {
-            return Some(Heading { title: start..end, end, row: None });
-        }
-        if self.byte(end) != b':' || words < 2 || !capitals {
-            return None;
-        }
-        let rest = self.note[end + 1..].split(['\n', '\r']).next().unwrap_or_default();
-        let few = (1..4).contains(&rest.split_whitespace().take(4).count());
-        (!few).then(|| Heading { title: start..start + title.trim_end().len(), end: end + 1, row: None })
-    }
-}
-
-/// What may stand before a heading on its line.
-fn is_mark(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '#' | '*' | '_' | '-' | '•' | '>' | '=' | '|' | '.' | ')') || c.is_ascii_digit()
-}
-
-fn is_closing_mark(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '*' | '_' | '#' | '=' | '-')
 }
 
 #[cfg(test)]

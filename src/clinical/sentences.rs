@@ -60,19 +60,18 @@ fn split(note: &str, whole: Range<usize>, sentences: &mut Vec<Range<usize>>) {
     let text = &note[whole.clone()];
     let mut list = Numbered::of(text);
     let mut start = 0;
-    for (at, c) in text.char_indices() {
-        if at < start {
-            continue;
-        }
-        let end = match c {
-            '.' => list.item(text, at).or_else(|| full_stop(text, at)),
-            '?' | '!' => question(text, at),
-            _ => None,
+    let mut from = 0;
+    while let Some(skip) = text.as_bytes()[from..].iter().position(|byte| matches!(byte, b'.' | b'?' | b'!')) {
+        let at = from + skip;
+        let end = match text.as_bytes()[at] {
+            b'.' => list.item(text, at).or_else(|| full_stop(text, at)),
+            _ => question(text, at),
         };
         if let Some(end) = end {
             push(note, whole.start + start..whole.start + end, sentences);
             start = end;
         }
+        from = start.max(at + 1);
     }
     push(note, whole.start + start..whole.end, sentences);
 }

@@ -170,6 +170,7 @@ fn normal(phrase: &str) -> String {
     let mut text = String::new();
     words::each(phrase, |word, _| {
         text.extend([" ", word]);
+        true
     });
     text.trim_start().to_owned()
 }
