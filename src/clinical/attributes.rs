@@ -1,6 +1,9 @@
 //! What belongs to a mention of a drug or a test: the form in which [`super::medication`] and [`super::laboratory`] answer,
 //! and who gets what when several stand in one line.
 
+#[cfg(test)]
+pub(super) mod table;
+
 use std::ops::Range;
 
 /// Something said of a mention. Names: `dose`, `form`, `route`, `frequency`, `duration` of a drug; `value`, `unit`,

@@ -3,6 +3,10 @@
 //! A guard, not a promise: numbers and words are judged by their form and by the word before them. What is found is for
 //! a person to look at; what is not found is not thereby de-identified.
 
+mod dates;
+mod names;
+mod numbers;
+
 use std::ops::Range;
 
 use super::Warning;
@@ -45,9 +49,10 @@ impl IdentifierKind {
 
 /// All suspicious places outside placeholders, in order, apart from each other. Time is linear in the note.
 pub(super) fn find(note: &str, placeholders: &[Range<usize>]) -> Vec<Warning> {
-    let mut found: Vec<(IdentifierKind, Range<usize>)> = numbers(note);
+    let mut found: Vec<(IdentifierKind, Range<usize>)> = numbers::find(note);
+    found.extend(dates::find(note).map(|range| (IdentifierKind::Date, range)));
     found.extend(emails(note).map(|range| (IdentifierKind::Email, range)));
-    let names = names(note);
+    let names = names::find(note);
     let near = |date: &Range<usize>| {
         let first = names.partition_point(|name| name.end + NEAR < date.start);
         names.get(first).is_some_and(|name| name.start < date.end + NEAR)
@@ -66,133 +71,7 @@ pub(super) fn find(note: &str, placeholders: &[Range<usize>]) -> Vec<Warning> {
     found.into_iter().map(|(kind, range)| Warning { code: Warning::POSSIBLE_PHI, kind, range }).collect()
 }
 
-/// Groups of digits joined by one character each: `617-555-0143` is 3, 3 and 4.
-struct Groups {
-    lengths: Vec<usize>,
-    joints: Vec<u8>,
-    values: Vec<u32>,
-    end: usize,
-}
-
-impl Groups {
-    /// Of the digits at `at`, at most five groups.
-    fn read(bytes: &[u8], mut at: usize) -> Self {
-        let mut groups = Self { lengths: Vec::new(), joints: Vec::new(), values: Vec::new(), end: at };
-        loop {
-            let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let value = |value: u32, digit: &u8| value.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'));
-            groups.values.push(bytes[at..at + digits].iter().fold(0, value));
-            groups.lengths.push(digits);
-            groups.end = at + digits;
-            let joint = bytes.get(groups.end).copied().unwrap_or(b'\n');
-            let more = bytes.get(groups.end + 1).is_some_and(u8::is_ascii_digit);
-            if !more || !matches!(joint, b'-' | b'.' | b'/' | b' ') || groups.lengths.len() == 5 {
-                return groups;
-            }
-            groups.joints.push(joint);
-            at = groups.end + 1;
-        }
-    }
-
-    fn kind(&self, note: &str, start: usize) -> Option<IdentifierKind> {
-        let dialled = |joints: &[u8]| joints.iter().all(|joint| matches!(joint, b'-' | b'.'));
-        match (self.lengths.as_slice(), self.joints.as_slice()) {
-            ([3, 2, 4], [b'-', b'-']) => Some(IdentifierKind::Ssn),
-            ([3, 3, 4], joints) | ([1, 3, 3, 4], [_, joints @ ..])
-                if dialled(joints) && self.values[self.values.len() - 3] >= 200 =>
-            {
-                Some(IdentifierKind::Phone)
-            }
-            ([3, 4], [b'-']) if named(note, start, PHONES) => Some(IdentifierKind::Phone),
-            ([1 | 2, 1 | 2, 4], [a, b]) if a == b && *a != b' ' => self.date(self.values[2], 0, 1),
-            ([4, 1 | 2, 1 | 2], [a, b]) if a == b && *a != b' ' => self.date(self.values[0], 1, 2),
-            ([first, ..], _) if *first >= 5 && named(note, start, RECORDS) => Some(IdentifierKind::Mrn),
-            _ => None,
-        }
-    }
-
-    /// Years after 2100 are shifted ones, as MIMIC's.
-    fn date(&self, year: u32, first: usize, second: usize) -> Option<IdentifierKind> {
-        let [a, b] = [first, second].map(|at| self.values[at]);
-        let fits = (1..=12).contains(&a) && (1..=31).contains(&b) || (1..=31).contains(&a) && (1..=12).contains(&b);
-        (fits && (1900..=2100).contains(&year)).then_some(IdentifierKind::Date)
-    }
-}
-
-fn numbers(note: &str) -> Vec<(IdentifierKind, Range<usize>)> {
-    let bytes = note.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(skip) = bytes[at..].iter().position(u8::is_ascii_digit) {
-        let start = at + skip;
-        let before = start.checked_sub(1).map_or(b' ', |before| bytes[before]);
-        let bracketed = area_code(bytes, start);
-        let groups = Groups::read(bytes, start);
-        let after = bytes.get(groups.end).copied().unwrap_or(b' ');
-        let free =
-            !before.is_ascii_alphanumeric() && !matches!(before, b'.' | b'/' | b'-') && !after.is_ascii_alphanumeric();
-        if let Some(end) = bracketed {
-            found.push((IdentifierKind::Phone, start - 1..end));
-            at = end;
-            continue;
-        }
-        if let Some(kind) = groups.kind(note, start).filter(|_| free) {
-            found.push((kind, start..groups.end));
-            at = groups.end;
-            continue;
-        }
-        // The next group may begin an identifier: "room 12 617-555-0143".
-        at = start + groups.lengths[0];
-    }
-    found.extend(written_dates(note).map(|range| (IdentifierKind::Date, range)));
-    found
-}
-
-/// The end of `(617) 555-0143`, whose digits begin at `start`.
-fn area_code(bytes: &[u8], start: usize) -> Option<usize> {
-    let code = bytes.get(start.checked_sub(1)?..start + 4)?;
-    let plain = code[0] == b'(' && code[4] == b')' && code[1..4].iter().all(u8::is_ascii_digit) && code[1] >= b'2';
-    let next = start + 4 + usize::from(bytes.get(start + 4) == Some(&b' '));
-    if !plain || !bytes.get(next).is_some_and(u8::is_ascii_digit) {
-        return None;
-    }
-    let rest = Groups::read(bytes, next);
-    (rest.lengths == [3, 4] && matches!(rest.joints[0], b'-' | b'.' | b' ')).then_some(rest.end)
-}
-
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-
-/// `March 4, 1961` and `4 March 1961`: the month, a day beside it and a year behind.
-fn written_dates(note: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    let bytes = note.as_bytes();
-    let digits = move |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let skip = move |at: usize| at + bytes[at..].iter().take(2).take_while(|byte| matches!(byte, b' ' | b',')).count();
-    let year = move |at: usize| {
-        let known = digits(at) == 4 && (bytes[at..].starts_with(b"19") || bytes[at..].starts_with(b"20"));
-        known.then_some(at + 4)
-    };
-    alphabetic_words(note).filter(|word| is_month(&note[word.clone()])).filter_map(move |word| {
-        let (day, day_end) = (skip(word.end), skip(word.end) + digits(skip(word.end)));
-        if (1..=2).contains(&(day_end - day)) {
-            return year(skip(day_end)).map(|end| word.start..end);
-        }
-        let before = note[..word.start].trim_end_matches(' ');
-        let digits = before.bytes().rev().take(3).take_while(u8::is_ascii_digit).count();
-        let year = year(skip(word.end)).filter(|_| (1..=2).contains(&digits))?;
-        Some(before.len() - digits..year)
-    })
-}
-
-/// `Mar`, `Sept`, `september`.
-fn is_month(word: &str) -> bool {
-    let start = word.get(..3).unwrap_or_default();
-    MONTHS.iter().any(|month| start.eq_ignore_ascii_case(month))
-        && (word.len() <= 4 || LONG_MONTHS.iter().any(|month| word.eq_ignore_ascii_case(month)))
-}
-
-const LONG_MONTHS: [&str; 10] =
-    ["january", "february", "march", "april", "june", "august", "september", "october", "november", "december"];
-
+/// Runs of letters of ASCII.
 fn alphabetic_words(note: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -217,8 +96,6 @@ fn named(note: &str, start: usize, names: &[&str]) -> bool {
 }
 
 const FILLERS: [&str; 6] = ["is", "number", "no", "on", "at", "nr"];
-const PHONES: &[&str] = &["phone", "telephone", "tel", "call", "called", "fax", "pager", "cell", "mobile", "ext"];
-const RECORDS: &[&str] = &["mrn", "mr", "record", "chart", "acct", "account", "ssn"];
 const BIRTHS: &[&str] = &["dob", "birth", "born", "birthdate", "birthday"];
 
 /// Around each `@`.
@@ -234,57 +111,6 @@ fn emails(note: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let fits = before > 0 && top.len() >= 2 && top.bytes().all(|byte| byte.is_ascii_alphabetic());
         fits.then_some(at - before..at + 1 + domain.len())
     })
-}
-
-/// Capitalised words after a title (`Mrs. Alvarez`), or after `Name:`.
-fn names(note: &str) -> Vec<Range<usize>> {
-    const TITLES: [&str; 7] = ["Dr", "Drs", "Mr", "Mrs", "Ms", "Miss", "Prof"];
-    let mut found: Vec<Range<usize>> = Vec::new();
-    for word in alphabetic_words(note) {
-        if found.last().is_some_and(|name| word.start < name.end) {
-            continue;
-        }
-        let rest = &note[word.end..];
-        let titled = TITLES.contains(&&note[word.clone()]) && !note[..word.start].ends_with(char::is_alphanumeric);
-        let labelled = note[word.clone()].eq_ignore_ascii_case("name") && rest.starts_with(':');
-        if titled || labelled {
-            let signs = rest.len() - rest.trim_start_matches(['.', ':', ' ']).len();
-            let first = word.end + signs.min(3);
-            let name = capitalised(note, first, 3);
-            if name > first {
-                found.push(if titled { word.start } else { first }..name);
-            }
-        }
-    }
-    found
-}
-
-/// The end of up to `most` capitalised words of at least three letters at `at`, or of initials between them.
-fn capitalised(note: &str, at: usize, most: usize) -> usize {
-    let mut end = at;
-    let mut next = at;
-    for _ in 0..most {
-        let rest = &note[next..];
-        let letters =
-            rest.len() - rest.trim_start_matches(|c: char| c.is_alphabetic() || matches!(c, '\'' | '-' | '’')).len();
-        let word = &rest[..letters];
-        let word = word.strip_suffix("'s").or(word.strip_suffix("’s")).unwrap_or(word);
-        let letters = word.len();
-        if !word.starts_with(char::is_uppercase) {
-            break;
-        }
-        let initial = word.chars().count() == 1 && rest[letters..].starts_with('.');
-        if initial {
-            next += letters + 1;
-        } else if word.chars().count() >= 3 {
-            next += letters;
-            end = next;
-        } else {
-            break;
-        }
-        next += usize::from(note[next..].starts_with(' '));
-    }
-    end
 }
 
 #[cfg(test)]

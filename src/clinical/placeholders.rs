@@ -24,69 +24,12 @@ const STARTS: &[u8] = b"[<{_*Xx";
 const STAR_JOINTS: &[u8] = b"/-.@:";
 const CROSS_JOINTS: &[u8] = b"/-.";
 
-/// Words of which one must stand in `<…>` or `[…]`, sorted.
-const IDENTIFYING: &[&str] = &[
-    "ACCOUNT",
-    "ADDRESS",
-    "AGE",
-    "BANK",
-    "BIOID",
-    "CITY",
-    "CLINIC",
-    "CLINICIAN",
-    "COMPANY",
-    "CONTACT",
-    "COUNTRY",
-    "COUNTY",
-    "CREDIT",
-    "DATE",
-    "DEIDENTIFIED",
-    "DOB",
-    "DOCTOR",
-    "EMAIL",
-    "FACILITY",
-    "FAX",
-    "FIRSTNAME",
-    "HEALTHPLAN",
-    "HOSPITAL",
-    "IBAN",
-    "ID",
-    "IDNUM",
-    "INITIALS",
-    "IP",
-    "IPADDR",
-    "LASTNAME",
-    "LICENSE",
-    "LOC",
-    "LOCATION",
-    "MEDICALRECORD",
-    "MRN",
-    "NAME",
-    "NRP",
-    "NURSE",
-    "ORG",
-    "ORGANIZATION",
-    "PASSPORT",
-    "PATIENT",
-    "PER",
-    "PERSON",
-    "PHI",
-    "PHONE",
-    "PHYSICIAN",
-    "PII",
-    "PROFESSION",
-    "PROVIDER",
-    "REDACTED",
-    "REMOVED",
-    "SSN",
-    "STATE",
-    "STREET",
-    "SURGEON",
-    "URL",
-    "USERNAME",
-    "VEHICLE",
-    "ZIP",
-];
+/// Words of which one must stand in `<…>` or `[…]`.
+const IDENTIFYING: &str = "ACCOUNT ADDRESS AGE BANK BIOID CITY CLINIC CLINICIAN COMPANY CONTACT COUNTRY COUNTY CREDIT DATE \
+    DEIDENTIFIED DOB DOCTOR EMAIL FACILITY FAX FIRSTNAME HEALTHPLAN HOSPITAL IBAN ID IDNUM INITIALS IP \
+    IPADDR LASTNAME LICENSE LOC LOCATION MEDICALRECORD MRN NAME NRP NURSE ORG ORGANIZATION PASSPORT PATIENT \
+    PER PERSON PHI PHONE PHYSICIAN PII PROFESSION PROVIDER REDACTED REMOVED SSN STATE STREET SURGEON URL \
+    USERNAME VEHICLE ZIP";
 
 /// All placeholders of a note: byte ranges, in order, apart from each other. Time is linear in the note.
 pub fn find(note: &str) -> Vec<Range<usize>> {
@@ -170,7 +113,7 @@ impl Scan<'_> {
             return None;
         }
         let words = inside.split(|c: char| !c.is_ascii_alphabetic());
-        let identifies = |word: &str| IDENTIFYING.binary_search(&word.to_ascii_uppercase().as_str()).is_ok();
+        let identifies = |word: &str| IDENTIFYING.split(' ').any(|known| known.eq_ignore_ascii_case(word));
         words.into_iter().any(identifies).then_some(end + 1)
     }
 
@@ -297,11 +240,6 @@ mod tests {
             }
         }
         assert!(failed.is_empty(), "{failed:#?}");
-    }
-
-    #[test]
-    fn the_words_are_sorted() {
-        assert!(IDENTIFYING.is_sorted());
     }
 
     /// Eight million bytes of each kind that could be slow: seconds even without optimisation.
