@@ -117,7 +117,7 @@ pub fn find(note: &str, list: &List) -> Vec<Abbreviation> {
     }
     let mut rest = 0;
     for word in words(note) {
-        if word.start < rest || !note[word.start..].starts_with(|c| initials.binary_search(&c).is_ok()) {
+        if word.start < rest || !note[word.start..].starts_with(|c| initials.contains(&c)) {
             continue;
         }
         let local = ends(note, word.start, *SHORT.end()).rev().find_map(|end| {
@@ -141,13 +141,13 @@ pub fn find(note: &str, list: &List) -> Vec<Abbreviation> {
     found
 }
 
-/// The letters that short forms begin with, sorted: what begins with another is none.
+/// The letters that short forms begin with: what begins with another is none.
 fn initials(note: &str, defined: &[Definition], list: &List) -> Vec<char> {
-    let defined = defined.iter().filter_map(|definition| note[definition.short.clone()].chars().next());
-    let mut initials: Vec<char> =
-        defined.chain(list.pairs.iter().filter_map(|(short, _)| short.chars().next())).collect();
-    initials.sort_unstable();
-    initials.dedup();
+    let defined = defined.iter().map(|definition| &note[definition.short.clone()]);
+    let mut initials = Vec::new();
+    for short in defined.chain(list.pairs.iter().map(|(short, _)| short.as_str())) {
+        initials.extend(short.chars().next().filter(|initial| !initials.contains(initial)));
+    }
     initials
 }
 

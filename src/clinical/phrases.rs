@@ -32,7 +32,7 @@ impl Phrases {
         let mut numbers = BTreeMap::<Box<str>, u32>::new();
         let cut = |(text, value): (&str, u32)| {
             let mut phrase = Vec::<Box<str>>::new();
-            words::each(text, |word, _| {
+            words::each(text, &mut |word, _| {
                 phrase.push(word.into());
                 true
             });

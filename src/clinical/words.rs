@@ -26,7 +26,7 @@ impl Words {
     pub(super) fn of(note: &str, placeholders: &[Range<usize>], phrases: &Phrases) -> Self {
         let mut words = Self::default();
         let mut hidden = placeholders.iter().peekable();
-        each(note, |word, range| {
+        each(note, &mut |word, range| {
             while hidden.next_if(|placeholder| placeholder.end <= range.start).is_some() {}
             if hidden.peek().is_none_or(|placeholder| range.end <= placeholder.start) {
                 words.ranges.push(range);
@@ -45,8 +45,11 @@ impl Words {
     }
 }
 
+/// What takes words, and says whether it wants more. One copy of the code serves all: it is downloaded with a page.
+type Sink<'a> = &'a mut dyn FnMut(&str, Range<usize>) -> bool;
+
 /// Calls `sink` with each word in its normal form and the bytes it came from, until it says no.
-pub(super) fn each(text: &str, mut sink: impl FnMut(&str, Range<usize>) -> bool) {
+pub(super) fn each(text: &str, sink: Sink<'_>) {
     let bytes = text.as_bytes();
     let mut word = String::new();
     let mut at = 0;
@@ -59,7 +62,7 @@ pub(super) fn each(text: &str, mut sink: impl FnMut(&str, Range<usize>) -> bool)
             word.make_ascii_lowercase();
             (at + run, sink(&word, at..at + run))
         } else {
-            joined(text, at, &mut word, &mut sink)
+            joined(text, at, &mut word, sink)
         };
         if !more {
             return;
@@ -71,12 +74,7 @@ pub(super) fn each(text: &str, mut sink: impl FnMut(&str, Range<usize>) -> bool)
 
 /// The word or the other character at a place, with whatever joins its parts; where it ends, and whether `sink` wants
 /// more.
-fn joined(
-    text: &str,
-    start: usize,
-    word: &mut String,
-    sink: &mut impl FnMut(&str, Range<usize>) -> bool,
-) -> (usize, bool) {
+fn joined(text: &str, start: usize, word: &mut String, sink: Sink<'_>) -> (usize, bool) {
     let mut chars = text[start..].char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let (at, end) = (start + at, start + at + c.len_utf8());
@@ -97,7 +95,7 @@ fn joined(
     (text.len(), true)
 }
 
-fn alone(c: char, range: Range<usize>, sink: &mut impl FnMut(&str, Range<usize>) -> bool) -> bool {
+fn alone(c: char, range: Range<usize>, sink: Sink<'_>) -> bool {
     c.is_whitespace() || is_invisible(c) || sink(plain(c).encode_utf8(&mut [0; 4]), range)
 }
 
@@ -152,7 +150,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let mut found = Vec::new();
-            each(text, |word, range| {
+            each(text, &mut |word, range| {
                 assert!(text.get(range).is_some_and(|part| !part.is_empty()));
                 found.push(word.to_owned());
                 true
@@ -178,7 +176,7 @@ mod tests {
     fn the_short_way_cuts_the_same() {
         for (text, _) in crate::clinical::hostile::texts(5000) {
             let mut found = Vec::new();
-            each(&text, |word, range| {
+            each(&text, &mut |word, range| {
                 found.push((word.to_owned(), range));
                 true
             });

@@ -1,6 +1,6 @@
 //! The rules of context: phrases, what they say, and how far.
 //!
-//! The form of a line is told at the top of `context.rules`.
+//! The form of a line is told in docs/clinical.md.
 
 use std::collections::BTreeMap;
 
@@ -168,7 +168,7 @@ fn alternatives(pattern: &str) -> Result<Vec<String>> {
 /// A phrase as its words with blanks between, so that equal phrases are equal texts.
 fn normal(phrase: &str) -> String {
     let mut text = String::new();
-    words::each(phrase, |word, _| {
+    words::each(phrase, &mut |word, _| {
         text.extend([" ", word]);
         true
     });

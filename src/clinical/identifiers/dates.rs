@@ -31,7 +31,11 @@ pub(super) fn find(note: &str) -> impl Iterator<Item = Range<usize>> + '_ {
 
 /// `Mar`, `Sept`, `september`.
 fn is_month(word: &str) -> bool {
-    let start = word.get(..3).unwrap_or_default();
-    MONTHS.iter().any(|month| start.eq_ignore_ascii_case(month))
-        && (word.len() <= 4 || LONG_MONTHS.iter().any(|month| word.eq_ignore_ascii_case(month)))
+    is_any(word.get(..3).unwrap_or_default(), &MONTHS) && (word.len() <= 4 || is_any(word, &LONG_MONTHS))
+}
+
+/// Not inlined, so that it is downloaded once.
+#[inline(never)]
+fn is_any(word: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(word))
 }

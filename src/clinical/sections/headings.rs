@@ -52,7 +52,7 @@ impl Headings<'_> {
     fn first_words(&self, line: Range<usize>, begun: &mut bool, mut sink: impl FnMut(usize)) -> usize {
         let mut inner = line.start; // up to here there are marks only
         let mut hidden = self.hidden(line.start);
-        words::each(&self.note[line.clone()], |_, word| {
+        words::each(&self.note[line.clone()], &mut |_, word| {
             let word = line.start + word.start..line.start + word.end;
             let marked = self.note[inner..word.start].chars().all(is_mark);
             let hidden = hidden(&word);
@@ -94,7 +94,7 @@ impl Headings<'_> {
         let mut walk = self.phrases.walk();
         let mut ends = Vec::new();
         let mut hidden = self.hidden(start);
-        words::each(&self.note[start..], |word, range| {
+        words::each(&self.note[start..], &mut |word, range| {
             let range = start + range.start..start + range.end;
             if hidden(&range) {
                 return !ends.is_empty(); // rules look through placeholders
