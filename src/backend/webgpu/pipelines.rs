@@ -19,9 +19,9 @@ const FEW_ROWS: usize = 8;
 
 /// How products are cut up, the largest first: a smaller one where that makes too few workgroups to fill a GPU.
 const TILES: [Tile; 3] = [
-    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1 },
-    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 },
-    Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1 },
+    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1, double: false },
+    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1, double: false },
+    Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1, double: false },
 ];
 
 /// Workgroups that fill one: two for each of the 132 processors of an H200.
