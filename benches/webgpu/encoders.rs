@@ -10,7 +10,7 @@ use clinlite::backend::{Activation, Backend, Linear};
 use clinlite::models::{Batch, Encoder};
 
 use super::random::{self, Size};
-use super::{Asked, Attainable};
+use super::{Asked, Attainable, cuda};
 
 /// The encoders that are measured.
 const SIZES: [Size; 3] = [
@@ -64,21 +64,21 @@ pub(crate) fn layers(asked: &Asked, attainable: Attainable) -> Result<(), Box<dy
             let (sum, kinds) = best.unwrap_or_default();
             let kinds: Vec<String> = kinds.iter().map(|(kind, s)| format!("{kind} {:.0}", s * 1e6)).collect();
             let most = if int8 { attainable.int8 } else { attainable.f32 };
-            let rate = super::rate(operations(size, asked.rows), sum, most);
+            let rate = super::rate(operations(size, asked.rows), sum, &[most]);
             println!("{} {precision:?}: {:.0} = {}; {rate}", name(size), sum * 1e6, kinds.join(" + "));
         }
     }
     Ok(())
 }
 
-struct Notes<'a, B: Backend> {
+pub(crate) struct Notes<'a, B: Backend> {
     backend: &'a B,
     encoder: Encoder<B>,
     head: Linear<B>,
 }
 
 impl<'a, B: Backend> Notes<'a, B> {
-    fn new(backend: &'a B, size: Size, int8: bool) -> clinlite::Result<Self> {
+    pub(crate) fn new(backend: &'a B, size: Size, int8: bool) -> clinlite::Result<Self> {
         let encoder = random::sized_encoder(backend, size, int8)?;
         Ok(Self { backend, encoder, head: random::linear(backend, size.hidden, LABELS, false)? })
     }
@@ -89,6 +89,18 @@ impl<'a, B: Backend> Notes<'a, B> {
         let states = self.encoder.forward(self.backend, &batch)?;
         let logits = self.backend.linear(&states, &self.head, Activation::None)?;
         Ok(pollster::block_on(self.backend.to_host(&logits))?.len())
+    }
+
+    /// One note after the other, in batches of `windows`; notes a second.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn alone(&self, windows: usize, seconds: f64) -> clinlite::Result<f64> {
+        self.judge(windows)?;
+        let (begun, mut done) = (Instant::now(), 0);
+        while begun.elapsed().as_secs_f64() < seconds {
+            self.judge(windows)?;
+            done += windows;
+        }
+        Ok(done as f64 / WINDOWS as f64 / begun.elapsed().as_secs_f64())
     }
 
     /// One note after the other, `side_by_side` batches of `windows` at a time; notes a second.
@@ -122,7 +134,7 @@ impl<'a, B: Backend> Notes<'a, B> {
 pub(crate) fn notes(asked: &Asked) -> Result<(), Box<dyn Error>> {
     println!("\nnotes of 5,000 words a second: {WINDOWS} windows of {WINDOW}, logits on the host");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let seconds = if asked.software { 0.1 } else { 1.0 };
+    let seconds = if asked.software { 0.1 } else { 0.7 };
     for size in SIZES {
         for (precision, int8) in PRECISIONS {
             if asked.is_late() {
@@ -139,6 +151,7 @@ pub(crate) fn notes(asked: &Asked) -> Result<(), Box<dyn Error>> {
             }
             println!();
         }
+        cuda::notes(&name(size), size, seconds, &[1, 16, WINDOWS])?;
         let simd = SimdBackend::new();
         for (form, int8) in [("f32", false), ("int8", true)] {
             let notes = Notes::new(&simd, size, int8)?;
