@@ -5,12 +5,15 @@ use std::sync::Arc;
 use clinlite::backend::cuda::{CudaBackend, Device, Precision, Tensor};
 use clinlite::backend::{Activation, Backend, Linear};
 
-use super::encoders::Notes;
+use super::encoders::Tagger;
 use super::random::{self, Size};
 
 /// Products in one go; the card is given others before, so that it never waits for the host.
 const ROUNDS: usize = 20;
 const AHEAD: usize = 40;
+
+/// The card, opened in both precisions; products in `f32` do without TF32, which the library does not use unless it is told.
+pub(crate) struct Cards(Vec<(&'static str, Arc<Device>)>);
 
 /// The engine in one precision, and the products that are measured.
 pub(crate) struct Peer {
@@ -20,29 +23,48 @@ pub(crate) struct Peer {
     products: Vec<(Tensor, Linear<CudaBackend>)>,
 }
 
-/// Both precisions, where there is a card; `shapes` are inputs and outputs, the largest last.
-pub(crate) fn peers(rows: usize, shapes: &[[usize; 2]]) -> Vec<Peer> {
-    let open = |(name, precision)| match Peer::open(name, precision, rows, shapes) {
-        Ok(peer) => Some(peer),
-        Err(error) => {
-            println!("{name}: {error}");
-            None
+impl Cards {
+    /// None where there is no card, or not what it needs.
+    pub(crate) fn open() -> Self {
+        let open = |(name, precision)| match Device::open(0, precision) {
+            Ok(device) => Some((name, device)),
+            Err(error) => {
+                println!("cuda {name}: {error}");
+                None
+            }
+        };
+        Self([("f32", Precision::F32), ("bf16", Precision::Bf16)].into_iter().filter_map(open).collect())
+    }
+
+    /// `shapes` are inputs and outputs, the largest last.
+    pub(crate) fn peers(&self, rows: usize, shapes: &[[usize; 2]]) -> clinlite::Result<Vec<Peer>> {
+        self.0.iter().map(|(name, device)| Peer::new(name, device, rows, shapes)).collect()
+    }
+
+    /// Notes a second, one batch after the other.
+    pub(crate) fn notes(&self, size: Size, seconds: f64, batches: &[usize]) -> clinlite::Result<()> {
+        for (name, device) in &self.0 {
+            let backend = CudaBackend::inference(device)?;
+            let tagger = Tagger::new(&backend, size, false)?;
+            print!("{}x{} cuda {name}:", size.layers, size.hidden);
+            for &windows in batches {
+                print!(" {:.2} (1 x {windows})", tagger.alone(&backend, windows, seconds)?);
+            }
+            println!();
         }
-    };
-    // Products in f32 do without TF32: the math mode of the library stays its default.
-    [("cuBLAS f32", Precision::F32), ("cuBLAS bf16", Precision::Bf16)].into_iter().filter_map(open).collect()
+        Ok(())
+    }
 }
 
 impl Peer {
-    fn open(name: &'static str, precision: Precision, rows: usize, shapes: &[[usize; 2]]) -> clinlite::Result<Self> {
-        let device = Device::open(0, precision)?;
-        let backend = CudaBackend::inference(&device)?;
+    fn new(name: &'static str, device: &Arc<Device>, rows: usize, shapes: &[[usize; 2]]) -> clinlite::Result<Self> {
+        let backend = CudaBackend::inference(device)?;
         let product = |&[inputs, outputs]: &[usize; 2]| {
             let weight = backend.matrix(&[random::weight(outputs, inputs, false)])?;
             Ok((random::tensor(&backend, rows, inputs)?, Linear { weight, bias: None }))
         };
         let products = shapes.iter().map(product).collect::<clinlite::Result<_>>()?;
-        Ok(Self { name, device, backend, products })
+        Ok(Self { name, device: Arc::clone(device), backend, products })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -59,24 +81,4 @@ impl Peer {
         repeat(self.products.len() - 1, AHEAD)?;
         Ok(self.device.timed(|| repeat(shape, ROUNDS))? / ROUNDS as f64)
     }
-}
-
-/// Notes a second, one batch after the other.
-pub(crate) fn notes(name: &str, size: Size, seconds: f64, batches: &[usize]) -> clinlite::Result<()> {
-    for precision in [Precision::F32, Precision::Bf16] {
-        let backend = match Device::open(0, precision).and_then(|device| CudaBackend::inference(&device)) {
-            Ok(backend) => backend,
-            Err(error) => {
-                println!("{name} {precision:?}: {error}");
-                return Ok(());
-            }
-        };
-        let notes = Notes::new(&backend, size, false)?;
-        print!("{name} cuda {precision:?}:");
-        for &windows in batches {
-            print!(" {:.2} (1 x {windows})", notes.alone(windows, seconds)?);
-        }
-        println!();
-    }
-    Ok(())
 }

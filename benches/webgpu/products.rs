@@ -7,7 +7,8 @@ use clinlite::backend::webgpu::kernels::{Kernel, Tile};
 use clinlite::backend::webgpu::{Precision, WebGpuBackend};
 use clinlite::backend::{Activation, Backend, Linear};
 
-use super::{Asked, Attainable, cuda, random, rate};
+use super::cuda::{Cards, Peer};
+use super::{Asked, Attainable, random, rate};
 
 /// Inputs and outputs of every product of encoders of 312, 384 and 768.
 const SHAPES: [[usize; 2]; 12] = [
@@ -50,6 +51,13 @@ const TILES: [Tile; 14] = [
     double(tile(128, 128, 8, 8, 4)),
 ];
 
+/// Tiles to choose from by shape, beside those of the engine.
+pub(crate) const CHOICES: [(&str, &[Tile]); 3] = [
+    ("the engine's choice", &[]),
+    ("of 8x16, 8x8, 8x4", &[TILES[12], TILES[5], TILES[2], TILES[0]]),
+    ("the same, double", &[TILES[13], TILES[6], TILES[2], TILES[0]]),
+];
+
 /// Times that a product is done in one go.
 const ROUNDS: usize = 20;
 
@@ -63,10 +71,10 @@ pub(crate) fn measure(asked: &Asked, attainable: Attainable) -> Result<(), Box<d
     );
     let forms = [
         (Precision::F32, false, attainable.f32),
-        (Precision::F16, false, attainable.f32),
         (Precision::Int8, true, attainable.int8),
+        (Precision::F16, false, attainable.f32),
     ];
-    let mut peers: Vec<_> = cuda::peers(asked.rows, &SHAPES).into_iter().map(Row::new).collect();
+    let mut peers: Vec<_> = Cards::open().peers(asked.rows, &SHAPES)?.into_iter().map(Row::new).collect();
     for form in forms {
         let mut tiles = Vec::new();
         let measured = tile_by_tile(asked, form, &mut tiles, &mut peers);
@@ -100,7 +108,7 @@ fn tile_by_tile(
     asked: &Asked,
     (precision, int8, _): Form,
     tiles: &mut Vec<Row<String>>,
-    peers: &mut [Row<cuda::Peer>],
+    peers: &mut Vec<Row<Peer>>,
 ) -> Result<bool, Box<dyn Error>> {
     let mut backend = match pollster::block_on(WebGpuBackend::open(asked.options(precision))) {
         Ok(backend) => backend,
@@ -110,19 +118,26 @@ fn tile_by_tile(
         }
     };
     let linears = SHAPES.map(|[inputs, outputs]| random::linear(&backend, inputs, outputs, int8));
-    for tile in TILES.map(Some).into_iter().chain([None]) {
-        pollster::block_on(backend.use_tile(tile))?;
+    let choices = CHOICES.map(|(name, tiles)| (name.to_owned(), tiles));
+    for (name, cut) in TILES.iter().map(|tile| (name(*tile), std::slice::from_ref(tile))).chain(choices) {
+        pollster::block_on(backend.use_tiles(cut))?;
         warm_up(&backend, asked, &linears)?;
-        tiles.push(Row::new(tile.map_or("the engine's choice".into(), name)));
+        tiles.push(Row::new(name));
         let Some(row) = tiles.last_mut() else { continue };
         for (shape, ([inputs, _], linear)) in SHAPES.iter().zip(&linears).enumerate() {
             if asked.is_late() {
                 return Ok(false);
             }
-            for peer in &mut *peers {
-                let seconds = peer.who.seconds(shape)?;
-                peer.note(shape, seconds);
-            }
+            peers.retain_mut(|peer| match peer.who.seconds(shape) {
+                Ok(seconds) => {
+                    peer.note(shape, seconds);
+                    true
+                }
+                Err(error) => {
+                    println!("cuBLAS {}: {error}", peer.who.name());
+                    false
+                }
+            });
             let linear = linear.as_ref().map_err(ToString::to_string)?;
             row.note(shape, seconds(&backend, asked.rows, *inputs, linear)?);
         }
@@ -135,9 +150,9 @@ fn name(tile: Tile) -> String {
     format!("{rows}x{columns}x{depth} {thread_rows}x{}{}", 4 * thread_quads, if double { " double" } else { "" })
 }
 
-fn print(asked: &Asked, (precision, _, most): Form, tiles: &[Row<String>], peers: &[Row<cuda::Peer>]) {
+fn print(asked: &Asked, (precision, _, most): Form, tiles: &[Row<String>], peers: &[Row<Peer>]) {
     let operations = SHAPES.map(|[inputs, outputs]| 2.0 * (asked.rows * inputs * outputs) as f64);
-    let library = peers.iter().find(|peer| peer.who.name() == "cuBLAS f32");
+    let library = peers.iter().find(|peer| peer.who.name() == "f32");
     let width = if library.is_some() { 20 } else { 14 };
     println!("{precision:?}\n{:24}{}", "tile", SHAPES.map(|[k, n]| format!("{:>width$}", format!("{k}x{n}"))).concat());
     let line = |name: &str, seconds: &[f64; SHAPES.len()]| {
@@ -151,7 +166,7 @@ fn print(asked: &Asked, (precision, _, most): Form, tiles: &[Row<String>], peers
         println!("{name:24}{}", (0..SHAPES.len()).map(cell).collect::<String>());
     };
     tiles.iter().for_each(|row| line(&row.who, &row.seconds));
-    peers.iter().for_each(|row| line(row.who.name(), &row.seconds));
+    peers.iter().for_each(|row| line(&format!("cuBLAS {}", row.who.name()), &row.seconds));
 }
 
 /// Keeps the card busy for a moment: after a pause, a compiler's say, it runs at half its clock.

@@ -2,12 +2,24 @@
 
 use super::random::Size;
 
+/// None.
+pub(crate) struct Cards;
+
 /// There is none.
 pub(crate) enum Peer {}
 
-/// None.
-pub(crate) fn peers(_rows: usize, _shapes: &[[usize; 2]]) -> Vec<Peer> {
-    Vec::new()
+impl Cards {
+    pub(crate) fn open() -> Self {
+        Self
+    }
+
+    pub(crate) fn peers(&self, _rows: usize, _shapes: &[[usize; 2]]) -> clinlite::Result<Vec<Peer>> {
+        Ok(Vec::new())
+    }
+
+    pub(crate) fn notes(&self, _size: Size, _seconds: f64, _batches: &[usize]) -> clinlite::Result<()> {
+        Ok(())
+    }
 }
 
 impl Peer {
@@ -18,9 +30,4 @@ impl Peer {
     pub(crate) fn seconds(&self, _shape: usize) -> clinlite::Result<f64> {
         match *self {}
     }
-}
-
-/// None.
-pub(crate) fn notes(_name: &str, _size: Size, _seconds: f64, _batches: &[usize]) -> clinlite::Result<()> {
-    Ok(())
 }

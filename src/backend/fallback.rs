@@ -1,7 +1,7 @@
 //! Two engines for one model: a fast one that may fail, and a sure one that goes on from there.
 //!
-//! Every weight is held in both forms, so that a pass which the fast engine could not end is done again at once, in the
-//! middle of a note. Which engine computes is decided anew by every [`Backend::embed`], the first operation of a pass.
+//! Every weight is held in both forms, tables in the one that both look up in, so that a pass which the fast engine could not
+//! end is done again at once, in the middle of a note. Which engine computes is decided anew by every [`Backend::embed`], the first operation of a pass.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -157,11 +157,11 @@ impl<F: Backend, S: Backend> Fallback<F, S> {
 impl<F, S> Backend for Fallback<F, S>
 where
     F: Backend<Matrix: Clone, Vector: Clone>,
-    S: Backend<Matrix: Clone, Vector: Clone>,
+    S: Backend<Matrix: Clone, Vector: Clone, Table = F::Table>,
 {
     type Tensor = Either<F::Tensor, S::Tensor>;
     type Matrix = Both<F::Matrix, S::Matrix>;
-    type Table = Both<F::Table, S::Table>;
+    type Table = S::Table;
     type Vector = Both<F::Vector, S::Vector>;
 
     fn name(&self) -> &'static str {
@@ -173,7 +173,7 @@ where
     }
 
     fn table(&self, stored: Stored) -> Result<Self::Table> {
-        Ok(Both { fast: self.on_fast(|fast| fast.table(stored.clone())), sure: self.sure.table(stored)? })
+        self.sure.table(stored)
     }
 
     fn matrix(&self, parts: &[Stored]) -> Result<Self::Matrix> {
@@ -186,14 +186,8 @@ where
 
     fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Self::Tensor> {
         match self.chosen() {
-            Some(fast) => {
-                let sources: Result<Vec<_>> = sources.iter().map(|(table, ids)| Ok((table.fast()?, *ids))).collect();
-                fast.embed(&sources?).map(Either::Fast)
-            }
-            None => {
-                let sources: Vec<_> = sources.iter().map(|(table, ids)| (&table.sure, *ids)).collect();
-                self.sure.embed(&sources).map(Either::Sure)
-            }
+            Some(fast) => fast.embed(sources).map(Either::Fast),
+            None => self.sure.embed(sources).map(Either::Sure),
         }
     }
 

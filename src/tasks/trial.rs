@@ -73,7 +73,7 @@ impl<B: Backend> Trial<B> for SequenceClassifier<B> {
 pub async fn choose<F, S, T>(model: &T, side_by_side: usize, now: impl Fn() -> f64) -> Result<()>
 where
     F: Backend<Matrix: Clone, Vector: Clone>,
-    S: Backend<Matrix: Clone, Vector: Clone>,
+    S: Backend<Matrix: Clone, Vector: Clone, Table = F::Table>,
     T: Trial<Fallback<F, S>> + ?Sized,
 {
     let engine = model.engine();

@@ -173,8 +173,8 @@ pub(super) fn attention_keys(quads: usize) -> usize {
 
 fn attention(quads: usize, body: &str) -> String {
     let keys = attention_keys(quads);
-    let body = repeated(body, &[("{q}", quads)]);
-    format!("const QUADS = {quads}u;\nconst KEYS = {keys}u;\n\n{body}")
+    let (head, body) = (include_str!("head.wgsl"), repeated(body, &[("{q}", quads)]));
+    format!("const QUADS = {quads}u;\nconst KEYS = {keys}u;\n\n{head}\n{body}")
 }
 
 fn linear(numbers: Numbers, tile: Tile) -> String {
