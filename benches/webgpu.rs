@@ -3,14 +3,19 @@
 //! `webgpu [--rows 2048] [--seconds 60] [--only attainable,products,layers,notes] [--software] [--checked]`
 //!
 //! 1. What is attainable: chains of multiply-adds that touch no memory, in `f32`, `f16` and four-byte products.
-//! 2. Products of every encoder's shapes, tile by tile: TFLOP/s (int8: Tera operations/s) and the share of what is attainable.
+//! 2. Products of every encoder's shapes, tile by tile: TFLOP/s (int8: Tera operations/s), the share of what is attainable, and
+//!    the share of what cuBLAS does in `f32` on the same card, in turn with each tile.
 //! 3. Where the time of an encoder goes, kernel by kernel.
-//! 4. Notes of 5,000 words a second: windows of 128 that share 64, without tokenizing, beside the CPU engine.
+//! 4. Notes of 5,000 words a second: windows of 128 that share 64, without tokenizing, beside the engines `cuda` and `simd`.
 //!
-//! A time is the minimum of its rounds. What does not fit into the seconds is left out and said.
+//! cuBLAS and `cuda` are there in builds with the feature `cuda`, on a card with NVIDIA's driver, cuBLAS and NVRTC. A time is the
+//! minimum of its rounds. What does not fit into the seconds is left out and said.
 
 #[path = "webgpu/attainable.rs"]
 mod attainable;
+#[cfg_attr(feature = "cuda", path = "webgpu/cuda.rs")]
+#[cfg_attr(not(feature = "cuda"), path = "webgpu/without_cuda.rs")]
+mod cuda;
 #[path = "webgpu/encoders.rs"]
 mod encoders;
 #[path = "webgpu/products.rs"]
@@ -95,9 +100,9 @@ fn asked() -> Result<Asked, Box<dyn Error>> {
     Ok(asked)
 }
 
-/// `12.3 TFLOP/s, 45 %`.
-fn rate(operations: f64, seconds: f64, attainable: Option<f64>) -> String {
+/// Tera operations a second, and the share of each of these rates that is known: `34.05  52 %  81 %`.
+fn rate(operations: f64, seconds: f64, most: &[Option<f64>]) -> String {
     let rate = operations / seconds;
-    let share = attainable.map_or(String::new(), |attainable| format!(" {:3.0} %", 100.0 * rate / attainable));
-    format!("{:7.2}{share}", rate * 1e-12)
+    let shares = most.iter().flatten().map(|most| format!(" {:3.0} %", 100.0 * rate / most)).collect::<String>();
+    format!("{:7.2}{shares}", rate * 1e-12)
 }

@@ -1,7 +1,8 @@
 //! A fast engine that fails, at every point at which it can, beside one that goes on.
 
-use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clinlite::backend::fallback::{Choice, Fallback};
 use clinlite::backend::simd::{Matrix, SimdBackend, Table, Tensor, Vector};
@@ -15,17 +16,17 @@ use crate::support::fixture;
 /// Does so many operations, weights included, and then nothing more.
 struct Breaks {
     engine: SimdBackend,
-    left: Cell<usize>,
+    left: AtomicUsize,
 }
 
 impl Breaks {
     fn after(operations: usize) -> Self {
-        Self { engine: SimdBackend::scalar(), left: Cell::new(operations) }
+        Self { engine: SimdBackend::scalar(), left: AtomicUsize::new(operations) }
     }
 
     fn go_on(&self) -> Result<&SimdBackend> {
-        let lost = || Error::new(ErrorKind::Backend, "the device was lost");
-        self.left.set(self.left.get().checked_sub(1).ok_or_else(lost)?);
+        let lost = |_| Error::new(ErrorKind::Backend, "the device was lost");
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).map_err(lost)?;
         Ok(&self.engine)
     }
 }
@@ -140,4 +141,46 @@ fn engines_can_be_chosen_between_two_notes() {
     alone.backend().prefer(true, "there is none");
     assert!(!alone.backend().choice().fast);
     assert_eq!(block_on(alone.tag(NOTE, Default::default())).expect("tags").engine.backend, "simd");
+}
+
+/// Another thread may have given the engine up between the failure of a pass and the question what to do about it.
+#[test]
+fn threads_that_fail_together_all_go_on_and_one_tells() {
+    let alone = Tagger::load(SimdBackend::scalar(), &fixture("bert-bio")).expect("loads").with_window(16, 4);
+    let expected = block_on(alone.tag(NOTE, Default::default())).expect("tags");
+    let mut all = 0;
+    for operations in (60..360).step_by(10) {
+        let told = Arc::new(AtomicUsize::new(0));
+        let heard = Arc::clone(&told);
+        let engine = Fallback::new(Breaks::after(operations), SimdBackend::scalar(), "for a test");
+        let engine = engine.telling(move |choice| {
+            assert!(!choice.fast);
+            heard.fetch_add(1, Ordering::Relaxed);
+        });
+        let tagger = Tagger::load(engine, &fixture("bert-bio")).expect("loads").with_window(16, 4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let tagging = block_on(tagger.tag(NOTE, Default::default())).expect("tags");
+                    assert_eq!(tagging.entities, expected.entities, "{operations} operations");
+                });
+            }
+        });
+        let broke = usize::from(!tagger.backend().choice().fast);
+        assert_eq!(told.load(Ordering::Relaxed), broke, "{operations} operations");
+        all += broke;
+    }
+    assert!(all > 5, "{all} runs broke");
+}
+
+#[test]
+fn two_engines_that_fail_are_a_failure() {
+    for operations in 1..80 {
+        let engine = Fallback::new(Breaks::after(operations), Breaks::after(60), "for a test");
+        let tags = |engine| -> Result<()> {
+            let tagger = Tagger::load(engine, &fixture("bert-bio"))?;
+            block_on(tagger.tag(&NOTE.repeat(10), Default::default())).map(drop)
+        };
+        assert_eq!(tags(engine).expect_err("nothing computes").kind(), ErrorKind::Backend, "{operations}");
+    }
 }

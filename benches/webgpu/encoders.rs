@@ -9,6 +9,8 @@ use clinlite::backend::webgpu::{Precision, WebGpuBackend};
 use clinlite::backend::{Activation, Backend, Linear};
 use clinlite::models::{Batch, Encoder};
 
+use super::cuda::Cards;
+use super::products::CHOICES;
 use super::random::{self, Size};
 use super::{Asked, Attainable};
 
@@ -23,6 +25,9 @@ const SIZES: [Size; 3] = [
 const WINDOWS: usize = 101;
 const WINDOW: usize = 128;
 const LABELS: usize = 13;
+
+/// Windows of a batch, and batches side by side.
+const BATCHES: [(usize, usize); 5] = [(1, 1), (16, 1), (WINDOWS, 1), (16, 2), (WINDOWS, 2)];
 
 const PRECISIONS: [(Precision, bool); 3] = [(Precision::F32, false), (Precision::F16, false), (Precision::Int8, true)];
 
@@ -64,46 +69,68 @@ pub(crate) fn layers(asked: &Asked, attainable: Attainable) -> Result<(), Box<dy
             let (sum, kinds) = best.unwrap_or_default();
             let kinds: Vec<String> = kinds.iter().map(|(kind, s)| format!("{kind} {:.0}", s * 1e6)).collect();
             let most = if int8 { attainable.int8 } else { attainable.f32 };
-            let rate = super::rate(operations(size, asked.rows), sum, most);
+            let rate = super::rate(operations(size, asked.rows), sum, &[most]);
             println!("{} {precision:?}: {:.0} = {}; {rate}", name(size), sum * 1e6, kinds.join(" + "));
         }
     }
     Ok(())
 }
 
-struct Notes<'a, B: Backend> {
-    backend: &'a B,
+/// A tagger with random weights.
+pub(crate) struct Tagger<B: Backend> {
     encoder: Encoder<B>,
     head: Linear<B>,
 }
 
-impl<'a, B: Backend> Notes<'a, B> {
-    fn new(backend: &'a B, size: Size, int8: bool) -> clinlite::Result<Self> {
+impl<B: Backend> Tagger<B> {
+    pub(crate) fn new(backend: &B, size: Size, int8: bool) -> clinlite::Result<Self> {
         let encoder = random::sized_encoder(backend, size, int8)?;
-        Ok(Self { backend, encoder, head: random::linear(backend, size.hidden, LABELS, false)? })
+        Ok(Self { encoder, head: random::linear(backend, size.hidden, LABELS, false)? })
     }
 
     /// Logits of some windows, on the host.
-    fn judge(&self, windows: usize) -> clinlite::Result<usize> {
+    fn judge(&self, backend: &B, windows: usize) -> clinlite::Result<usize> {
         let batch: Batch = random::batch(windows * WINDOW);
-        let states = self.encoder.forward(self.backend, &batch)?;
-        let logits = self.backend.linear(&states, &self.head, Activation::None)?;
-        Ok(pollster::block_on(self.backend.to_host(&logits))?.len())
+        let states = self.encoder.forward(backend, &batch)?;
+        let logits = backend.linear(&states, &self.head, Activation::None)?;
+        Ok(pollster::block_on(backend.to_host(&logits))?.len())
+    }
+
+    /// After a pause, a compiler's say, a card runs at half its clock.
+    fn warm_up(&self, backend: &B, windows: usize, seconds: f64) -> clinlite::Result<()> {
+        let begun = Instant::now();
+        self.judge(backend, windows)?;
+        while begun.elapsed().as_secs_f64() < seconds {
+            self.judge(backend, windows)?;
+        }
+        Ok(())
+    }
+
+    /// One note after the other, in batches of `windows`; notes a second.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn alone(&self, backend: &B, windows: usize, seconds: f64) -> clinlite::Result<f64> {
+        self.warm_up(backend, windows, seconds / 4.0)?;
+        let (begun, mut done) = (Instant::now(), 0);
+        while begun.elapsed().as_secs_f64() < seconds {
+            self.judge(backend, windows)?;
+            done += windows;
+        }
+        Ok(done as f64 / WINDOWS as f64 / begun.elapsed().as_secs_f64())
     }
 
     /// One note after the other, `side_by_side` batches of `windows` at a time; notes a second.
-    fn rate(&self, windows: usize, side_by_side: usize, seconds: f64) -> clinlite::Result<f64>
+    fn rate(&self, backend: &B, windows: usize, side_by_side: usize, seconds: f64) -> clinlite::Result<f64>
     where
         B: Sync,
         B::Table: Sync,
         B::Matrix: Sync,
         B::Vector: Sync,
     {
-        self.judge(windows)?;
+        self.warm_up(backend, windows, seconds / 4.0)?;
         let (begun, done) = (Instant::now(), std::sync::atomic::AtomicUsize::new(0));
         let work = || -> clinlite::Result<()> {
             while begun.elapsed().as_secs_f64() < seconds {
-                self.judge(windows)?;
+                self.judge(backend, windows)?;
                 done.fetch_add(windows, std::sync::atomic::Ordering::Relaxed);
             }
             Ok(())
@@ -121,30 +148,45 @@ impl<'a, B: Backend> Notes<'a, B> {
 /// Notes a second, on the GPU in batches and on the CPU.
 pub(crate) fn notes(asked: &Asked) -> Result<(), Box<dyn Error>> {
     println!("\nnotes of 5,000 words a second: {WINDOWS} windows of {WINDOW}, logits on the host");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let seconds = if asked.software { 0.1 } else { 1.0 };
+    let seconds = if asked.software { 0.1 } else { 0.4 };
+    let cards = Cards::open();
     for size in SIZES {
         for (precision, int8) in PRECISIONS {
             if asked.is_late() {
                 println!("no time left");
                 return Ok(());
             }
-            let Ok(backend) = pollster::block_on(WebGpuBackend::open(asked.options(precision))) else { continue };
-            let notes = Notes::new(&backend, size, int8)?;
-            print!("{} webgpu {precision:?}:", name(size));
-            let all = [(1, 1), (16, 1), (16, 2), (WINDOWS, 1), (WINDOWS, 2), (WINDOWS, 3)];
-            for (windows, side_by_side) in all.into_iter().take(if asked.software { 1 } else { all.len() }) {
-                let rate = notes.rate(windows, side_by_side, seconds)?;
-                print!(" {rate:.2} ({side_by_side} x {windows})");
-            }
-            println!();
+            on_webgpu(asked, precision, size, int8, seconds)?;
         }
-        let simd = SimdBackend::new();
+        if let Err(error) = cards.notes(size, seconds, &[1, 16, WINDOWS]) {
+            println!("cuda: {error}");
+        }
+        let (simd, cores) = (SimdBackend::new(), std::thread::available_parallelism().map_or(1, usize::from));
         for (form, int8) in [("f32", false), ("int8", true)] {
-            let notes = Notes::new(&simd, size, int8)?;
-            let (one, all) = (notes.rate(1, 1, seconds)?, notes.rate(1, cores, seconds)?);
+            let tagger = Tagger::new(&simd, size, int8)?;
+            let (one, all) = (tagger.rate(&simd, 1, 1, seconds)?, tagger.rate(&simd, 1, cores, seconds)?);
             println!("{} {} {form}: {one:.3} with one thread, {all:.3} with {cores}", name(size), simd.target());
         }
+    }
+    Ok(())
+}
+
+fn on_webgpu(asked: &Asked, precision: Precision, size: Size, int8: bool, seconds: f64) -> Result<(), Box<dyn Error>> {
+    let Ok(mut backend) = pollster::block_on(WebGpuBackend::open(asked.options(precision))) else { return Ok(()) };
+    let tagger = Tagger::new(&backend, size, int8)?;
+    for (cut, tiles) in CHOICES.into_iter().filter(|(_, tiles)| tiles.is_empty() || precision != Precision::F16) {
+        pollster::block_on(backend.use_tiles(tiles))?;
+        print!("{} webgpu {precision:?}, {cut}:", name(size));
+        let batches = match tiles {
+            _ if asked.software => &BATCHES[..1],
+            [] => &BATCHES[..],
+            _ => &BATCHES[3..],
+        };
+        for &(windows, side_by_side) in batches {
+            let rate = tagger.rate(&backend, windows, side_by_side, seconds)?;
+            print!(" {rate:.2} ({side_by_side} x {windows})");
+        }
+        println!();
     }
     Ok(())
 }

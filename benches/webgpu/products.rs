@@ -7,6 +7,7 @@ use clinlite::backend::webgpu::kernels::{Kernel, Tile};
 use clinlite::backend::webgpu::{Precision, WebGpuBackend};
 use clinlite::backend::{Activation, Backend, Linear};
 
+use super::cuda::{Cards, Peer};
 use super::{Asked, Attainable, random, rate};
 
 /// Inputs and outputs of every product of encoders of 312, 384 and 768.
@@ -26,62 +27,146 @@ const SHAPES: [[usize; 2]; 12] = [
 ];
 
 const fn tile(rows: usize, columns: usize, depth: usize, thread_rows: usize, thread_quads: usize) -> Tile {
-    Tile { rows, columns, depth, thread_rows, thread_quads }
+    Tile { rows, columns, depth, thread_rows, thread_quads, double: false }
 }
 
-const TILES: [Tile; 10] = [
+const fn double(tile: Tile) -> Tile {
+    Tile { double: true, ..tile }
+}
+
+const TILES: [Tile; 14] = [
     tile(32, 32, 16, 4, 1),
     tile(32, 64, 16, 4, 1),
-    tile(32, 64, 16, 8, 1),
+    double(tile(32, 64, 16, 8, 1)),
     tile(64, 32, 16, 8, 1),
-    tile(64, 64, 16, 4, 2),
     tile(64, 64, 16, 8, 1),
     tile(64, 64, 16, 8, 2),
+    double(tile(64, 64, 8, 8, 2)),
+    tile(64, 96, 16, 8, 3),
     tile(128, 64, 16, 8, 2),
-    tile(64, 128, 16, 8, 2),
-    tile(128, 128, 16, 8, 2),
+    tile(128, 64, 16, 16, 2),
+    double(tile(128, 64, 8, 16, 2)),
+    tile(64, 128, 16, 8, 4),
+    tile(128, 128, 16, 8, 4),
+    double(tile(128, 128, 8, 8, 4)),
+];
+
+/// Tiles to choose from by shape, beside those of the engine.
+pub(crate) const CHOICES: [(&str, &[Tile]); 3] = [
+    ("the engine's choice", &[]),
+    ("of 8x16, 8x8, 8x4", &[TILES[12], TILES[5], TILES[2], TILES[0]]),
+    ("the same, double", &[TILES[13], TILES[6], TILES[2], TILES[0]]),
 ];
 
 /// Times that a product is done in one go.
 const ROUNDS: usize = 20;
 
+/// What is multiplied, whether weights are int8, and what would be attainable.
+type Form = (Precision, bool, Option<f64>);
+
 pub(crate) fn measure(asked: &Asked, attainable: Attainable) -> Result<(), Box<dyn Error>> {
-    println!("\nproducts of {} rows, Tera operations/s and share of what is attainable", asked.rows);
-    for (precision, int8, most) in [
+    println!(
+        "\nproducts of {} rows: Tera operations/s, the share of what is attainable, and of what cuBLAS f32 does",
+        asked.rows
+    );
+    let forms = [
         (Precision::F32, false, attainable.f32),
-        (Precision::F16, false, attainable.f32),
         (Precision::Int8, true, attainable.int8),
-    ] {
-        let mut backend = match pollster::block_on(WebGpuBackend::open(asked.options(precision))) {
-            Ok(backend) => backend,
-            Err(error) => {
-                println!("{precision:?}: {error}");
-                continue;
-            }
-        };
-        let linears = SHAPES.map(|[inputs, outputs]| random::linear(&backend, inputs, outputs, int8));
-        println!("{precision:?}\n{:24}{}", "tile", SHAPES.map(|[k, n]| format!("{:>13}", format!("{k}x{n}"))).concat());
-        for tile in TILES.map(Some).into_iter().chain([None]) {
-            let name = tile.map_or("the engine's choice".into(), |t| {
-                format!("{}x{}x{} {}x{}", t.rows, t.columns, t.depth, t.thread_rows, 4 * t.thread_quads)
-            });
-            pollster::block_on(backend.use_tile(tile))?;
-            print!("{name:24}");
-            warm_up(&backend, asked, &linears)?;
-            for ([inputs, outputs], linear) in SHAPES.iter().zip(&linears) {
-                if asked.is_late() {
-                    println!("no time left");
-                    return Ok(());
-                }
-                let linear = linear.as_ref().map_err(ToString::to_string)?;
-                let seconds = seconds(&backend, asked.rows, *inputs, linear)?;
-                let operations = 2.0 * (asked.rows * inputs * outputs) as f64;
-                print!(" {}", rate(operations, seconds, most));
-            }
-            println!();
+        (Precision::F16, false, attainable.f32),
+    ];
+    let mut peers: Vec<_> = Cards::open().peers(asked.rows, &SHAPES)?.into_iter().map(Row::new).collect();
+    for form in forms {
+        let mut tiles = Vec::new();
+        let measured = tile_by_tile(asked, form, &mut tiles, &mut peers);
+        print(asked, form, &tiles, &peers);
+        if !measured? {
+            println!("no time left");
+            break;
         }
     }
     Ok(())
+}
+
+/// The fastest seconds of somebody for each shape.
+struct Row<T> {
+    who: T,
+    seconds: [f64; SHAPES.len()],
+}
+
+impl<T> Row<T> {
+    fn new(who: T) -> Self {
+        Self { who, seconds: [f64::INFINITY; SHAPES.len()] }
+    }
+
+    fn note(&mut self, shape: usize, seconds: f64) {
+        self.seconds[shape] = self.seconds[shape].min(seconds);
+    }
+}
+
+/// Every tile in turn with every peer, shape by shape; false when the time is over.
+fn tile_by_tile(
+    asked: &Asked,
+    (precision, int8, _): Form,
+    tiles: &mut Vec<Row<String>>,
+    peers: &mut Vec<Row<Peer>>,
+) -> Result<bool, Box<dyn Error>> {
+    let mut backend = match pollster::block_on(WebGpuBackend::open(asked.options(precision))) {
+        Ok(backend) => backend,
+        Err(error) => {
+            println!("{precision:?}: {error}");
+            return Ok(true);
+        }
+    };
+    let linears = SHAPES.map(|[inputs, outputs]| random::linear(&backend, inputs, outputs, int8));
+    let choices = CHOICES.map(|(name, tiles)| (name.to_owned(), tiles));
+    for (name, cut) in TILES.iter().map(|tile| (name(*tile), std::slice::from_ref(tile))).chain(choices) {
+        pollster::block_on(backend.use_tiles(cut))?;
+        warm_up(&backend, asked, &linears)?;
+        tiles.push(Row::new(name));
+        let Some(row) = tiles.last_mut() else { continue };
+        for (shape, ([inputs, _], linear)) in SHAPES.iter().zip(&linears).enumerate() {
+            if asked.is_late() {
+                return Ok(false);
+            }
+            peers.retain_mut(|peer| match peer.who.seconds(shape) {
+                Ok(seconds) => {
+                    peer.note(shape, seconds);
+                    true
+                }
+                Err(error) => {
+                    println!("cuBLAS {}: {error}", peer.who.name());
+                    false
+                }
+            });
+            let linear = linear.as_ref().map_err(ToString::to_string)?;
+            row.note(shape, seconds(&backend, asked.rows, *inputs, linear)?);
+        }
+    }
+    Ok(true)
+}
+
+fn name(tile: Tile) -> String {
+    let Tile { rows, columns, depth, thread_rows, thread_quads, double } = tile;
+    format!("{rows}x{columns}x{depth} {thread_rows}x{}{}", 4 * thread_quads, if double { " double" } else { "" })
+}
+
+fn print(asked: &Asked, (precision, _, most): Form, tiles: &[Row<String>], peers: &[Row<Peer>]) {
+    let operations = SHAPES.map(|[inputs, outputs]| 2.0 * (asked.rows * inputs * outputs) as f64);
+    let library = peers.iter().find(|peer| peer.who.name() == "f32");
+    let width = if library.is_some() { 20 } else { 14 };
+    println!("{precision:?}\n{:24}{}", "tile", SHAPES.map(|[k, n]| format!("{:>width$}", format!("{k}x{n}"))).concat());
+    let line = |name: &str, seconds: &[f64; SHAPES.len()]| {
+        let cell = |shape: usize| match seconds[shape].is_finite() {
+            true => {
+                let peer = library.map(|library| operations[shape] / library.seconds[shape]);
+                format!("{:>width$}", rate(operations[shape], seconds[shape], &[most, peer]))
+            }
+            false => format!("{:>width$}", "-"),
+        };
+        println!("{name:24}{}", (0..SHAPES.len()).map(cell).collect::<String>());
+    };
+    tiles.iter().for_each(|row| line(&row.who, &row.seconds));
+    peers.iter().for_each(|row| line(&format!("cuBLAS {}", row.who.name()), &row.seconds));
 }
 
 /// Keeps the card busy for a moment: after a pause, a compiler's say, it runs at half its clock.

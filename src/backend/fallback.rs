@@ -1,7 +1,7 @@
 //! Two engines for one model: a fast one that may fail, and a sure one that goes on from there.
 //!
-//! Every weight is held in both forms, so that a pass which the fast engine could not end is done again at once, in the
-//! middle of a note. Which engine computes is decided anew by every [`Backend::embed`], the first operation of a pass.
+//! Every weight is held in both forms, tables in the one that both look up in, so that a pass which the fast engine could not
+//! end is done again at once, in the middle of a note. Which engine computes is decided anew by every [`Backend::embed`], the first operation of a pass.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -14,7 +14,11 @@ pub struct Fallback<F: Backend, S: Backend> {
     fast: Option<F>,
     sure: S,
     choice: Mutex<Choice>,
+    listener: Option<Listener>,
 }
+
+/// Hears what is chosen when the fast engine is given up.
+type Listener = Box<dyn Fn(&Choice) + Send + Sync>;
 
 /// Which engine computes, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +48,27 @@ pub enum Either<F, S> {
 impl<F: Backend, S: Backend> Fallback<F, S> {
     /// The fast engine until it fails; `reason` says why it is taken.
     pub fn new(fast: F, sure: S, reason: impl Into<String>) -> Self {
-        Self { fast: Some(fast), sure, choice: Mutex::new(Choice { fast: true, reason: reason.into() }) }
+        Self::with(Some(fast), sure, Choice { fast: true, reason: reason.into() })
     }
 
     /// The sure engine alone; `reason` says what is wrong with the other.
     pub fn without(sure: S, reason: impl Into<String>) -> Self {
-        Self { fast: None, sure, choice: Mutex::new(Choice { fast: false, reason: reason.into() }) }
+        Self::with(None, sure, Choice { fast: false, reason: reason.into() })
+    }
+
+    fn with(fast: Option<F>, sure: S, choice: Choice) -> Self {
+        Self { fast, sure, choice: Mutex::new(choice), listener: None }
+    }
+
+    /// Tells it at once when the fast engine fails and is given up, by the thread that it fails.
+    #[must_use]
+    pub fn telling(self, listener: impl Fn(&Choice) + Send + Sync + 'static) -> Self {
+        Self { listener: Some(Box::new(listener)), ..self }
+    }
+
+    /// The fast engine, if there is one, chosen or not.
+    pub fn fast(&self) -> Option<&F> {
+        self.fast.as_ref()
     }
 
     /// Which engine computes from now on. A fast engine that there is none of is not taken.
@@ -80,8 +99,16 @@ impl<F: Backend, S: Backend> Fallback<F, S> {
         make(fast).map_err(|error| self.give_up(fast, &error)).ok()
     }
 
+    /// Several threads may fail at once: the first says why.
     fn give_up(&self, fast: &F, error: &Error) {
-        self.choose(Choice { fast: false, reason: format!("{}: {error}", fast.name()) });
+        let mut choice = self.lock();
+        if !choice.fast {
+            return;
+        }
+        *choice = Choice { fast: false, reason: format!("{}: {error}", fast.name()) };
+        let told = choice.clone();
+        drop(choice);
+        self.listener.iter().for_each(|listener| listener(&told));
     }
 }
 
@@ -130,11 +157,11 @@ impl<F: Backend, S: Backend> Fallback<F, S> {
 impl<F, S> Backend for Fallback<F, S>
 where
     F: Backend<Matrix: Clone, Vector: Clone>,
-    S: Backend<Matrix: Clone, Vector: Clone>,
+    S: Backend<Matrix: Clone, Vector: Clone, Table = F::Table>,
 {
     type Tensor = Either<F::Tensor, S::Tensor>;
     type Matrix = Both<F::Matrix, S::Matrix>;
-    type Table = Both<F::Table, S::Table>;
+    type Table = S::Table;
     type Vector = Both<F::Vector, S::Vector>;
 
     fn name(&self) -> &'static str {
@@ -146,7 +173,7 @@ where
     }
 
     fn table(&self, stored: Stored) -> Result<Self::Table> {
-        Ok(Both { fast: self.on_fast(|fast| fast.table(stored.clone())), sure: self.sure.table(stored)? })
+        self.sure.table(stored)
     }
 
     fn matrix(&self, parts: &[Stored]) -> Result<Self::Matrix> {
@@ -159,14 +186,8 @@ where
 
     fn embed(&self, sources: &[(&Self::Table, &[u32])]) -> Result<Self::Tensor> {
         match self.chosen() {
-            Some(fast) => {
-                let sources: Result<Vec<_>> = sources.iter().map(|(table, ids)| Ok((table.fast()?, *ids))).collect();
-                fast.embed(&sources?).map(Either::Fast)
-            }
-            None => {
-                let sources: Vec<_> = sources.iter().map(|(table, ids)| (&table.sure, *ids)).collect();
-                self.sure.embed(&sources).map(Either::Sure)
-            }
+            Some(fast) => fast.embed(sources).map(Either::Fast),
+            None => self.sure.embed(sources).map(Either::Sure),
         }
     }
 
@@ -246,9 +267,10 @@ where
         self.chosen().map_or(self.sure.busy_rows(), F::busy_rows)
     }
 
-    /// Whatever went wrong on the fast engine: the sure one does the pass again. Input that one refuses, both would.
+    /// Whatever went wrong on the fast engine: the sure one does the pass again, though another thread may have given the fast
+    /// one up before. Input that one refuses, both would.
     fn recovers(&self, error: &Error) -> bool {
-        let Some(fast) = self.chosen().filter(|_| error.kind() != ErrorKind::Input) else { return false };
+        let Some(fast) = self.fast.as_ref().filter(|_| error.kind() != ErrorKind::Input) else { return false };
         self.give_up(fast, error);
         true
     }

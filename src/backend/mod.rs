@@ -137,7 +137,7 @@ pub trait Backend {
         1
     }
 
-    /// Whether a pass that failed so should be done again from its ids, because another engine has taken over.
+    /// Whether a pass that failed so should be done again from its ids, once, because another engine has taken over.
     fn recovers(&self, _error: &Error) -> bool {
         false
     }

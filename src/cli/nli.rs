@@ -19,7 +19,7 @@ use crate::files;
 use crate::gpu;
 use crate::inputs::{self, Origin, Question};
 use crate::output::{Format, Output, printable};
-use crate::work::{Engine, How, Shared, Work, answer_all};
+use crate::work::{Choice, How, Shared, Work, answer_all};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -61,17 +61,20 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let folder = files::read_folder(&arguments.model)?;
     let context = || arguments.model.display().to_string();
     match arguments.how.backend {
-        Engine::Simd => ask(Nli::load(SimdBackend::new(), &folder).with_context(context)?, &arguments),
-        Engine::Candle => {
+        Choice::Simd => ask(Nli::load(SimdBackend::new(), &folder).with_context(context)?, &arguments),
+        Choice::Candle => {
             let backend = CandleBackend::inference(candle_core::Device::Cpu);
             ask(Nli::load(backend, &folder).with_context(context)?, &arguments)
         }
-        Engine::Webgpu => ask(Nli::load(gpu::open()?, &folder).with_context(context)?, &arguments),
+        Choice::Webgpu => ask(Nli::load(gpu::open()?, &folder).with_context(context)?, &arguments),
+        Choice::Auto => ask(Nli::load(gpu::open_if_any()?, &folder).with_context(context)?, &arguments),
     }
 }
 
 fn ask<B: Shared>(nli: Nli<B>, arguments: &Arguments) -> Result<ExitCode> {
-    let (format, threads) = (arguments.how.format, arguments.how.threads());
+    let (format, asked) = (arguments.how.format, arguments.how.asked());
+    let threads = asked.threads;
+    B::settle(nli.sequences(), asked)?;
     if let Some(path) = &arguments.jsonl {
         let questions = inputs::lines::<Pair>(path, r#"{"premise": …, "hypothesis": …}"#)?;
         return answer_all(&nli, questions, threads, &mut Output::new(format, 1, true));

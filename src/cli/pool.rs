@@ -15,6 +15,12 @@ struct Step {
     step: usize,
 }
 
+/// Of so many threads those that keep the engine busy: while one that takes many rows at once works on a batch, a second one
+/// is prepared. The engine may be another than before.
+pub(crate) fn busy_threads<W: Work>(work: &W, threads: usize) -> usize {
+    if work.busy_rows() > 1 { 2 } else { threads }
+}
+
 /// Does all steps of all jobs; the results stand in the order of the jobs and of their steps. Each thread takes the next
 /// step that nobody has, so that one long text and many short ones keep all cores busy alike; for an engine that wants
 /// more at once it takes several.
@@ -38,7 +44,7 @@ pub(crate) fn judge<W: Work>(
         done
     };
     let mut done = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(steps.len())).map(|_| scope.spawn(worker)).collect();
+        let others: Vec<_> = (1..busy_threads(work, threads).min(steps.len())).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
         for other in others {
             done.extend(other.join().expect("the panic hook ends the process"));

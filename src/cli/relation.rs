@@ -23,7 +23,7 @@ use crate::files;
 use crate::gpu;
 use crate::inputs::{self, Origin, Question};
 use crate::output::{Format, Output, Unit, printable, short};
-use crate::work::{Engine, How, Shared, Work, answer_all};
+use crate::work::{Choice, How, Shared, Work, answer_all};
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -93,19 +93,22 @@ impl From<Markers> for markers::Markers {
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let folder = files::read_folder(&arguments.model)?;
     match arguments.how.backend {
-        Engine::Simd => ask(|| Ok(SimdBackend::new()), &folder, &arguments),
-        Engine::Candle => ask(|| Ok(CandleBackend::inference(candle_core::Device::Cpu)), &folder, &arguments),
-        Engine::Webgpu => ask(gpu::open, &folder, &arguments),
+        Choice::Simd => ask(|| Ok(SimdBackend::new()), &folder, &arguments),
+        Choice::Candle => ask(|| Ok(CandleBackend::inference(candle_core::Device::Cpu)), &folder, &arguments),
+        Choice::Webgpu => ask(gpu::open, &folder, &arguments),
+        Choice::Auto => ask(gpu::open_if_any, &folder, &arguments),
     }
 }
 
 fn ask<B: Shared>(engine: fn() -> Result<B>, folder: &Folder, arguments: &Arguments) -> Result<ExitCode> {
     let extractor = Extractor::load(engine()?, folder, arguments.markers.map(Into::into));
     let extractor = extractor.with_context(|| arguments.model.display().to_string())?;
-    let threads = arguments.how.threads();
+    let asked = arguments.how.asked();
+    let threads = asked.threads;
+    B::settle(extractor.sequences(), asked)?;
     let source = match &arguments.entities {
         Some(path) => Source::read(path)?,
-        None => Source::tagger(engine, arguments.tagger.clone(), threads),
+        None => Source::tagger(engine, arguments.tagger.clone(), asked),
     };
     let options =
         RelationOptions { none: arguments.none, max_pieces: arguments.max_pieces, max_lines: arguments.max_lines };

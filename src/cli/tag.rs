@@ -23,7 +23,7 @@ use crate::files;
 use crate::gpu;
 use crate::inputs::{self, Origin, Question};
 use crate::output::{Output, Unit};
-use crate::work::{Engine, How, Shared, Work, answer_all};
+use crate::work::{Choice, How, Shared, Work, answer_all};
 
 use batch::{Batch, Keys};
 pub(crate) use form::Written;
@@ -96,18 +96,21 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<ExitCode> {
     let folder = files::read_folder(&place)?;
     let context = || place.display().to_string();
     match arguments.how.backend {
-        Engine::Simd => tag_all(Tagger::load(SimdBackend::new(), &folder).with_context(context)?, &arguments),
-        Engine::Candle => {
+        Choice::Simd => tag_all(Tagger::load(SimdBackend::new(), &folder).with_context(context)?, &arguments),
+        Choice::Candle => {
             let backend = CandleBackend::inference(candle_core::Device::Cpu);
             tag_all(Tagger::load(backend, &folder).with_context(context)?, &arguments)
         }
-        Engine::Webgpu => tag_all(Tagger::load(gpu::open()?, &folder).with_context(context)?, &arguments),
+        Choice::Webgpu => tag_all(Tagger::load(gpu::open()?, &folder).with_context(context)?, &arguments),
+        Choice::Auto => tag_all(Tagger::load(gpu::open_if_any()?, &folder).with_context(context)?, &arguments),
     }
 }
 
 fn tag_all<B: Shared>(tagger: Tagger<B>, arguments: &Arguments) -> Result<ExitCode> {
     let options = TagOptions { aggregation: arguments.aggregation, ..TagOptions::default() };
-    let (lines, files, threads) = (arguments.jsonl.is_some(), arguments.notes.len(), arguments.how.threads());
+    let (lines, files, asked) = (arguments.jsonl.is_some(), arguments.notes.len(), arguments.how.asked());
+    let threads = asked.threads;
+    B::settle(&tagger, asked)?;
     let form = Form::of(arguments.how.format, lines);
     let written = Written { form, fhir: arguments.fhir.clone().into() };
     let Known { knowledge, hash } = arguments.given.read()?;

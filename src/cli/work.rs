@@ -9,7 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use clinlite::backend::Backend;
+use clinlite::backend::candle::CandleBackend;
+use clinlite::backend::simd::SimdBackend;
 use clinlite::tasks::pass::Pass;
+use clinlite::tasks::trial::Trial;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::inputs::{Origin, Question};
@@ -18,11 +21,16 @@ use crate::{files, pool};
 
 /// An engine whose models several threads may ask at once.
 pub(crate) trait Shared:
-    Backend<Table: Send + Sync, Matrix: Send + Sync, Vector: Send + Sync> + Send + Sync
+    Backend<Table: Send + Sync, Matrix: Send + Sync, Vector: Send + Sync> + Send + Sync + Sized
 {
+    /// Chooses for a model that was loaded between what the engine is made of, where it is two and that was asked for.
+    fn settle(_model: &impl Trial<Self>, _how: Asked) -> clinlite::Result<()> {
+        Ok(())
+    }
 }
 
-impl<B> Shared for B where B: Backend<Table: Send + Sync, Matrix: Send + Sync, Vector: Send + Sync> + Send + Sync {}
+impl Shared for SimdBackend {}
+impl Shared for CandleBackend {}
 
 /// How a task is asked and answered.
 pub(crate) trait Work: Sync {
@@ -52,7 +60,7 @@ pub(crate) trait Work: Sync {
 pub(crate) struct How<F: ValueEnum + Send + Sync + 'static = Format> {
     /// The engine
     #[arg(long, value_enum, default_value = "simd")]
-    pub(crate) backend: Engine,
+    pub(crate) backend: Choice,
     /// What to write [default: text, or jsonl with --jsonl]
     #[arg(long, value_enum)]
     pub(crate) format: Option<F>,
@@ -61,6 +69,7 @@ pub(crate) struct How<F: ValueEnum + Send + Sync + 'static = Format> {
     threads: Option<NonZeroUsize>,
 }
 
+/// The engine of what is asked about its numbers.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Engine {
     /// int8 or f32 kernels, as the model is stored
@@ -71,16 +80,36 @@ pub(crate) enum Engine {
     Webgpu,
 }
 
+/// The engine that answers questions.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Choice {
+    /// int8 or f32 kernels, as the model is stored
+    Simd,
+    /// f32, the reference
+    Candle,
+    /// The GPU, through Vulkan or Metal, in builds with the feature webgpu; if it is lost, simd goes on
+    Webgpu,
+    /// webgpu where there is a GPU and a trial of some hundred milliseconds shows that many notes take it less time, else simd
+    Auto,
+}
+
+/// How an engine is to be used.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) backend: Choice,
+    /// Questions that are answered side by side.
+    pub(crate) threads: usize,
+}
+
 impl<F: ValueEnum + Send + Sync + 'static> How<F> {
-    /// Questions that are answered side by side. candle spreads one of them over all cores by itself.
-    pub(crate) fn threads(&self) -> usize {
+    /// candle spreads one question over all cores by itself.
+    pub(crate) fn asked(&self) -> Asked {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        match self.backend {
-            Engine::Simd => self.threads.map_or_else(cores, NonZeroUsize::get),
-            Engine::Candle => 1,
-            // One prepares a batch while the GPU works on another.
-            Engine::Webgpu => 2,
-        }
+        let threads = match self.backend {
+            Choice::Candle => 1,
+            Choice::Simd | Choice::Webgpu | Choice::Auto => self.threads.map_or_else(cores, NonZeroUsize::get),
+        };
+        Asked { backend: self.backend, threads }
     }
 }
 
@@ -125,7 +154,7 @@ pub(crate) fn answer_each<W: Work, T>(
 ) -> Result<()> {
     let (mut waiting, mut passes) = (Vec::new(), 0);
     // Eight for each thread; an engine that wants many rows joins passes of some hundred.
-    let enough = 8 * threads * work.busy_rows().div_ceil(128);
+    let enough = || 8 * pool::busy_threads(work, threads) * work.busy_rows().div_ceil(128);
     let mut finish =
         |waiting: Vec<(T, Result<Waiting<W>>)>, passes| finish(work, waiting, threads, bar(passes), &mut each);
     for (with, question) in questions {
@@ -135,7 +164,7 @@ pub(crate) fn answer_each<W: Work, T>(
         });
         passes += started.as_ref().map_or(0, |(_, job)| W::passes(job));
         waiting.push((with, started));
-        if passes >= enough || waiting.len() >= 256 {
+        if passes >= enough() || waiting.len() >= 256 {
             finish(std::mem::take(&mut waiting), std::mem::take(&mut passes))?;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! [`ner`] stands on a token classifier; [`classify`], [`nli`] and [`relation`] on the one of [`sequences`]. All of them
 //! work in steps, each of which the model reads in a [`pass::Pass`], so that a caller can show progress or stop between two,
-//! and join several steps where an engine likes that.
+//! and join several steps where an engine likes that. [`trial`] chooses between two engines.
 
 pub mod classify;
 pub mod ner;
@@ -11,6 +11,7 @@ pub mod pass;
 pub mod relation;
 pub mod sequences;
 pub mod settings;
+pub mod trial;
 
 use self::settings::{Settings, Task};
 use crate::backend::Backend;

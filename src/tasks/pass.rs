@@ -58,17 +58,23 @@ impl Pass {
         forward: impl Fn(&Batch) -> Result<B::Tensor>,
     ) -> Result<Vec<(usize, Vec<f32>)>> {
         let batch = Batch::of_pairs(self.frames.iter().map(|frame| (&frame.input_ids[..], frame.first)));
-        let logits = loop {
-            let attempt = match forward(&batch) {
-                Ok(logits) => backend.to_host(&logits).await,
-                Err(error) => Err(error),
-            };
-            match attempt {
-                Err(error) if backend.recovers(&error) => (),
-                outcome => break outcome?,
-            }
-        };
+        let logits = read(backend, || forward(&batch)).await?;
         let of = |Part { step, rows }: &Part| (*step, logits[rows.start * labels..rows.end * labels].to_vec());
         Ok(self.parts.iter().map(of).collect())
     }
+}
+
+/// What `forward` computes, on the host. Where another engine takes over meanwhile, it is computed again, once.
+///
+/// # Errors
+/// A failure of the engine that none takes over from.
+pub async fn read<B: Backend>(backend: &B, forward: impl Fn() -> Result<B::Tensor>) -> Result<Vec<f32>> {
+    match attempt(backend, &forward).await {
+        Err(error) if backend.recovers(&error) => attempt(backend, &forward).await,
+        outcome => outcome,
+    }
+}
+
+async fn attempt<B: Backend>(backend: &B, forward: &impl Fn() -> Result<B::Tensor>) -> Result<Vec<f32>> {
+    backend.to_host(&forward()?).await
 }

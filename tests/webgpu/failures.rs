@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use clinlite::ErrorKind;
 use clinlite::backend::Backend;
+use clinlite::backend::fallback::Fallback;
+use clinlite::backend::simd::SimdBackend;
 use clinlite::backend::webgpu::{Options, Precision, WebGpuBackend};
 use clinlite::models::Model;
+use clinlite::tasks::ner::{Tagger, Tagging};
 
 use super::pytorch::expected;
 use super::support::fixture;
@@ -29,6 +32,35 @@ fn a_lost_device_says_so_at_once() {
     let error = Model::of(&backend, &fixture("bert-token")).map(drop).expect_err("nothing to load on");
     assert_eq!(error.kind(), ErrorKind::DeviceLost, "{error}");
     assert!(backend.is_lost() && begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn the_cpu_finishes_a_note_of_a_lost_device() {
+    let Some(backend) = opened(options(Precision::F32)) else { return };
+    let load = |engine| Tagger::load(engine, &fixture("bert-token")).expect("loads").with_window(16, 4);
+    let both = load(Fallback::new(backend, SimdBackend::new(), "for a test"));
+    let alone = Tagger::load(SimdBackend::new(), &fixture("bert-token")).expect("loads").with_window(16, 4);
+    let note = "No fever, no rash. Started aspirin for chest pain, then cough. ".repeat(4);
+    let expected = pollster::block_on(alone.tag(&note, Default::default())).expect("tags");
+    let mut job = both.start(&note, Default::default()).expect("starts");
+    let engines = std::iter::from_fn(|| {
+        (!job.is_done()).then(|| {
+            if job.progress().0 == 3 {
+                both.backend().fast().expect("there is one").lose();
+            }
+            pollster::block_on(both.step(&mut job)).expect("the CPU goes on");
+            both.engine().backend
+        })
+    });
+    let engines: Vec<_> = engines.collect();
+    assert!(engines.len() > 4 && engines[..3] == ["webgpu"; 3], "{engines:?}");
+    assert!(engines[3..].iter().all(|&engine| engine == "simd"), "{engines:?}");
+    let found = both.finish(job).expect("finishes");
+    let spans = |tagging: &Tagging| -> Vec<_> {
+        tagging.entities.iter().map(|span| (span.start, span.end, span.label)).collect()
+    };
+    assert_eq!(spans(&found), spans(&expected));
+    assert!(found.engine.reason.is_some_and(|reason| reason.starts_with("webgpu: the GPU device was lost")));
 }
 
 #[test]

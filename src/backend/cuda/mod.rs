@@ -7,6 +7,7 @@
 //! Every operation is judged by the CPU kernels of [`super::candle`], number by number, in `tests.rs`.
 
 mod attention;
+mod clock;
 mod compile;
 mod device;
 mod gradients;

@@ -81,9 +81,9 @@ impl WebGpuBackend {
 
         let tiles = kernels::attention_exact::tiles(lengths);
         let grid = [tiles.len(), heads];
-        let ends = [out.start(), out.stride() as u32, 0, at, parts.heads];
+        let ends = [out.start(), out.stride() as u32, 0, 0, at, parts.heads];
         let params = [&[parts.width, out.columns as u32][..], &parts.params(), &ends].concat();
-        let look_up = Some((params.len() - 3, tiles.into_iter().flatten().collect()));
+        let look_up = Some((params.len() - 4, tiles.into_iter().flatten().collect()));
         self.gpu.record(Dispatch { kernel, params: &params, look_up, slots, groups: None, grid })
     }
 }

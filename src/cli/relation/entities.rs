@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::tag::{Tag, Written};
-use crate::work::{Shared, Work};
+use crate::work::{Asked, Shared, Work};
 use crate::{files, inputs, pool};
 
 /// A note, and its entities where they are known.
@@ -29,7 +29,7 @@ pub(super) enum Source<B: Shared> {
     /// By the hash of the note, in the unit that their document states.
     Tagged { file: String, notes: BTreeMap<String, (OffsetUnit, Vec<Given>)> },
     /// A tagger, loaded when a note needs it.
-    Tagger { engine: fn() -> Result<B>, place: Option<PathBuf>, threads: usize, loaded: OnceLock<Box<Tag<B>>> },
+    Tagger { engine: fn() -> Result<B>, place: Option<PathBuf>, asked: Asked, loaded: OnceLock<Box<Tag<B>>> },
 }
 
 /// What is read of a tagging document.
@@ -63,8 +63,8 @@ impl<B: Shared> Source<B> {
         Ok(Self::Tagged { file, notes })
     }
 
-    pub(super) fn tagger(engine: fn() -> Result<B>, place: Option<PathBuf>, threads: usize) -> Self {
-        Self::Tagger { engine, place, threads, loaded: OnceLock::new() }
+    pub(super) fn tagger(engine: fn() -> Result<B>, place: Option<PathBuf>, asked: Asked) -> Self {
+        Self::Tagger { engine, place, asked, loaded: OnceLock::new() }
     }
 
     pub(super) fn entities(&self, note: &str) -> Result<Vec<Entity>> {
@@ -76,13 +76,13 @@ impl<B: Shared> Source<B> {
                 };
                 Ok(in_bytes(note, given, *unit).with_context(|| file.clone())?)
             }
-            Self::Tagger { engine, place, threads, loaded } => {
+            Self::Tagger { engine, place, asked, loaded } => {
                 let tagger = match loaded.get() {
                     Some(tagger) => tagger,
-                    None => loaded.get_or_init(load(*engine, place.clone())?),
+                    None => loaded.get_or_init(load(*engine, place.clone(), *asked)?),
                 };
                 let job = tagger.start(&note.to_owned())?;
-                let judged = pool::judge(&**tagger, &[&job], *threads, &ProgressBar::hidden()).remove(0)?;
+                let judged = pool::judge(&**tagger, &[&job], asked.threads, &ProgressBar::hidden()).remove(0)?;
                 Ok(tagger.finish(job, judged)?.arguments())
             }
         }
@@ -90,10 +90,15 @@ impl<B: Shared> Source<B> {
 }
 
 /// The tagger, ready to be kept.
-fn load<B: Shared>(engine: fn() -> Result<B>, place: Option<PathBuf>) -> Result<impl FnOnce() -> Box<Tag<B>>> {
+fn load<B: Shared>(
+    engine: fn() -> Result<B>,
+    place: Option<PathBuf>,
+    asked: Asked,
+) -> Result<impl FnOnce() -> Box<Tag<B>>> {
     let place = files::find_model(place)?;
     let folder = files::read_folder(&place)?;
     let tagger = Tagger::load(engine()?, &folder).with_context(|| format!("tagger: {}", place.display()))?;
+    B::settle(&tagger, asked)?;
     Ok(move || {
         Box::new(Tag { tagger, options: TagOptions::default(), unit: OffsetUnit::Utf8, written: Written::default() })
     })

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::models::{Batch, SequenceClassification};
+use crate::tasks::pass::read;
 use crate::tasks::settings::{Pooling, Settings, Task};
 use crate::text::Tokenizer;
 use crate::text::frames::Frame;
@@ -188,7 +189,7 @@ async fn logits<B: Backend>(backend: &B, model: &SequenceClassification<B>, fram
         rows += frame.input_ids.len();
         if rows >= ROWS || i + 1 == frames.len() {
             let batch = Batch::of_pairs(frames[from..=i].iter().map(|frame| (&frame.input_ids[..], frame.first)));
-            logits.extend(backend.to_host(&model.forward(backend, &batch)?).await?);
+            logits.extend(read(backend, || model.forward(backend, &batch)).await?);
             (from, rows) = (i + 1, 0);
         }
     }

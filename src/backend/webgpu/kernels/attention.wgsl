@@ -1,32 +1,6 @@
-// softmax(Q Kᵀ / √d) V inside each sequence and head, without a matrix of scores: a workgroup has some query rows of one head,
-// one a thread, and walks the keys of their sequence with a running maximum and sum.
-//
-// A line with {q} stands for one line for each of the QUADS quads of a head, filled up with zeros. `numbers` holds a tile for each
-// workgroup: the first row of its sequence, the length of that, and the first of its own rows.
+// softmax(Q Kᵀ / √d) V inside each sequence and head, without a matrix of scores: a workgroup walks the keys of its sequence with a
+// running maximum and sum. What it shares with attention_exact.wgsl stands in head.wgsl.
 
-struct Params {
-    // Of a head.
-    width: u32,
-    hidden: u32,
-    // Where query, key and value begin, and how far their rows are apart.
-    query: u32,
-    key: u32,
-    value: u32,
-    query_stride: u32,
-    value_stride: u32,
-    out: u32,
-    out_stride: u32,
-    // The place of the first tile.
-    tiles: u32,
-    // log2(e) / √d, because powers are of two.
-    scale: f32,
-}
-
-@group(0) @binding(0) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(1) var<storage, read> numbers: array<u32>;
-@group(0) @binding(2) var<uniform> params: Params;
-
-const THREADS = 64u;
 // The score of a key that does not exist.
 const NOTHING = -1e30;
 
@@ -85,36 +59,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let out = params.out + row * params.out_stride;
     keep(out + column, {q}u, context_{q} / sum);
-    if column + params.width == params.hidden {
-        for (var i = params.hidden; i < params.out_stride; i++) {
-            arena[out + i] = 0.0;
-        }
-    }
-}
-
-// Four numbers of a row of a head, zeros beyond its width.
-fn head_quad(row: u32, quad: u32) -> vec4<f32> {
-    let column = 4u * quad;
-    var quad_of_head = vec4<f32>();
-    if column < params.width {
-        quad_of_head.x = arena[row + column];
-    }
-    if column + 1u < params.width {
-        quad_of_head.y = arena[row + column + 1u];
-    }
-    if column + 2u < params.width {
-        quad_of_head.z = arena[row + column + 2u];
-    }
-    if column + 3u < params.width {
-        quad_of_head.w = arena[row + column + 3u];
-    }
-    return quad_of_head;
-}
-
-fn keep(row: u32, quad: u32, context: vec4<f32>) {
-    for (var i = 0u; i < 4u; i++) {
-        if 4u * quad + i < params.width {
-            arena[row + 4u * quad + i] = context[i];
-        }
-    }
+    fill_up(out, column);
 }

@@ -1,33 +1,7 @@
 // Attention of int8 models as the CPU does it, summed in integers, so that both give the same answers: queries and keys of thirteen
-// bits, weights of sixteen, values of eleven. A workgroup has some query rows of one head, one a thread, and walks the keys twice: for
-// the best score, then for weights and context.
-//
-// A line with {q} stands for one line for each of the QUADS quads of a head. `numbers` holds a tile for each workgroup: the first row
-// of its sequence, the length of that, the first of its own rows, and the number of the sequence.
+// bits, weights of sixteen, values of eleven. A workgroup walks the keys twice: for the best score, then for weights and context. What
+// it shares with attention.wgsl stands in head.wgsl.
 
-struct Params {
-    // Of a head.
-    width: u32,
-    hidden: u32,
-    query: u32,
-    key: u32,
-    value: u32,
-    query_stride: u32,
-    value_stride: u32,
-    out: u32,
-    out_stride: u32,
-    // The place of the first tile.
-    tiles: u32,
-    // Where head_scales.wgsl has written.
-    scales: u32,
-    heads: u32,
-}
-
-@group(0) @binding(0) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(1) var<storage, read> numbers: array<u32>;
-@group(0) @binding(2) var<uniform> params: Params;
-
-const THREADS = 64u;
 // The weight of a row's best score is two to the power of this.
 const WEIGHT_LOG2 = 14.9997;
 // Keys whose part of the context is summed in integers: 64 · 32767 · 1023 fits an i32.
@@ -52,13 +26,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let unit = arena[scales + 3u];
 
     let query = params.query + row * params.query_stride + column;
-    let query_{q} = head_quad(query, {q}u, of_query);
+    let query_{q} = head_integers(query, {q}u, of_query);
     var most = -2147483647;
     for (var begin = 0u; begin < length; begin += KEYS) {
         workgroupBarrier();
         for (var i = thread; i < KEYS * QUADS; i += THREADS) {
             let at = params.key + (first_row + min(begin + i / QUADS, length - 1u)) * params.query_stride + column;
-            keys[i] = head_quad(at, i % QUADS, of_key);
+            keys[i] = head_integers(at, i % QUADS, of_key);
         }
         workgroupBarrier();
         // Beyond the last key the last one stands again, which leaves the maximum alone.
@@ -77,8 +51,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
         for (var i = thread; i < KEYS * QUADS; i += THREADS) {
             let from_row = first_row + min(begin + i / QUADS, length - 1u);
-            keys[i] = head_quad(params.key + from_row * params.query_stride + column, i % QUADS, of_key);
-            values[i] = head_quad(params.value + from_row * params.value_stride + column, i % QUADS, of_value);
+            keys[i] = head_integers(params.key + from_row * params.query_stride + column, i % QUADS, of_key);
+            values[i] = head_integers(params.value + from_row * params.value_stride + column, i % QUADS, of_value);
         }
         workgroupBarrier();
         for (var key = 0u; key < min(KEYS, length - begin); key++) {
@@ -103,11 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         scale = quotient(worth, f32(total));
     }
     keep(out + column, {q}u, context_{q} * scale);
-    if column + params.width == params.hidden {
-        for (var i = params.hidden; i < params.out_stride; i++) {
-            arena[out + i] = 0.0;
-        }
-    }
+    fill_up(out, column);
 }
 
 fn product(x: vec4<i32>, y: vec4<i32>) -> i32 {
@@ -125,29 +95,6 @@ fn exp2_short(x: f32) -> f32 {
     return (high * (f * f) + low) * bitcast<f32>(u32(i32(whole) + 127) << 23u);
 }
 
-// Four numbers of a row of a head as integers, zeros beyond its width.
-fn head_quad(row: u32, quad: u32, scale: f32) -> vec4<i32> {
-    let column = 4u * quad;
-    var quad_of_head = vec4<f32>();
-    if column < params.width {
-        quad_of_head.x = arena[row + column];
-    }
-    if column + 1u < params.width {
-        quad_of_head.y = arena[row + column + 1u];
-    }
-    if column + 2u < params.width {
-        quad_of_head.z = arena[row + column + 2u];
-    }
-    if column + 3u < params.width {
-        quad_of_head.w = arena[row + column + 3u];
-    }
-    return vec4<i32>(round(quad_of_head * scale));
-}
-
-fn keep(row: u32, quad: u32, context: vec4<f32>) {
-    for (var i = 0u; i < 4u; i++) {
-        if 4u * quad + i < params.width {
-            arena[row + 4u * quad + i] = context[i];
-        }
-    }
+fn head_integers(row: u32, quad: u32, scale: f32) -> vec4<i32> {
+    return vec4<i32>(round(head_quad(row, quad) * scale));
 }

@@ -1,22 +1,6 @@
 // As linear.wgsl, for a few rows: a workgroup makes 64 columns of one row, and its threads share out the inputs, so that
 // even one row keeps many threads busy. Numbers as there.
 
-struct Params {
-    rows: u32,
-    depth: u32,
-    x: u32,
-    x_stride: u32,
-    x_scales: u32,
-    out: u32,
-    out_stride: u32,
-    weight_stride: u32,
-    act: u32,
-    has_bias: u32,
-}
-
-@group(0) @binding(2) var<uniform> params: Params;
-@group(2) @binding(0) var<storage, read> bias: array<vec4<f32>>;
-
 const QUADS = 16u;
 const SLICES = 16u;
 
@@ -32,20 +16,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let column = min(quad, params.weight_stride - 1u);
     for (var k = thread / QUADS; k < params.depth / 4u; k += SLICES) {
         let w = 4u * k * params.weight_stride + column;
-        sum = multiply_add(sum, load_x(x + k), load_weight(w), load_weight(w + params.weight_stride),
-            load_weight(w + 2u * params.weight_stride), load_weight(w + 3u * params.weight_stride));
+        let inputs = load_x(x + k);
+        sum = multiply_add(sum, inputs.x, load_weight(w));
+        sum = multiply_add(sum, inputs.y, load_weight(w + params.weight_stride));
+        sum = multiply_add(sum, inputs.z, load_weight(w + 2u * params.weight_stride));
+        sum = multiply_add(sum, inputs.w, load_weight(w + 3u * params.weight_stride));
     }
     sums[thread] = sum;
     workgroupBarrier();
-    if thread >= QUADS || quad >= params.out_stride {
+    if thread >= QUADS {
         return;
     }
     for (var slice = 1u; slice < SLICES; slice++) {
         sum += sums[slice * QUADS + thread];
     }
-    var y = finish(sum, row, quad);
-    if params.has_bias != 0u {
-        y += bias[quad];
-    }
-    arena[params.out + row * params.out_stride + quad] = keep(activate(y, params.act));
+    store(row, quad, sum);
 }

@@ -46,12 +46,14 @@ pub struct Tile {
     pub thread_rows: usize,
     /// Quads of columns that a thread sums.
     pub thread_quads: usize,
+    /// Whether the next inputs are laid beside those that are read, and not in their place.
+    pub double: bool,
 }
 
 impl Tile {
     /// Whether its parts divide each other, rows are whole numbers of it, and it keeps to the limits of every WebGPU.
     pub(super) fn fits(self) -> bool {
-        let Self { rows, columns, depth, thread_rows, thread_quads } = self;
+        let Self { rows, columns, depth, thread_rows, thread_quads, .. } = self;
         let sizes = [rows, columns, depth, thread_rows, thread_quads];
         let whole = !sizes.contains(&0)
             && rows.is_multiple_of(thread_rows)
@@ -61,9 +63,13 @@ impl Tile {
         let deals = |quads: usize| quads.is_multiple_of(self.threads());
         whole
             && self.threads() <= 256
-            && 4 * depth * (rows + columns) <= 16_384
+            && self.buffers() * 4 * depth * (rows + columns) <= 16_384
             && deals(rows * depth / 4)
             && deals(depth * columns / 4)
+    }
+
+    fn buffers(self) -> usize {
+        1 + usize::from(self.double)
     }
 
     /// The threads of a workgroup.
@@ -167,15 +173,16 @@ pub(super) fn attention_keys(quads: usize) -> usize {
 
 fn attention(quads: usize, body: &str) -> String {
     let keys = attention_keys(quads);
-    let body = repeated(body, &[("{q}", quads)]);
-    format!("const QUADS = {quads}u;\nconst KEYS = {keys}u;\n\n{body}")
+    let (head, body) = (include_str!("head.wgsl"), repeated(body, &[("{q}", quads)]));
+    format!("const QUADS = {quads}u;\nconst KEYS = {keys}u;\n\n{head}\n{body}")
 }
 
 fn linear(numbers: Numbers, tile: Tile) -> String {
-    let Tile { rows, columns, depth, thread_rows, thread_quads } = tile;
+    let Tile { rows, columns, depth, thread_rows, thread_quads, .. } = tile;
+    let buffers = tile.buffers();
     let sizes = format!(
         "const TILE_ROWS = {rows}u;\nconst TILE_COLUMNS = {columns}u;\nconst DEPTH = {depth}u;\n\
-         const THREAD_ROWS = {thread_rows}u;\nconst THREAD_QUADS = {thread_quads}u;\n"
+         const THREAD_ROWS = {thread_rows}u;\nconst THREAD_QUADS = {thread_quads}u;\nconst BUFFERS = {buffers}u;\n"
     );
     let fetched = |quads: usize| quads / tile.threads();
     let times = [
@@ -193,7 +200,7 @@ fn product(numbers: Numbers, sizes: &str, body: &str) -> String {
         Numbers::F16 => ("enable f16;\nalias Weight = vec4<f16>;\n", include_str!("numbers_float.wgsl")),
         Numbers::Int8 => ("", include_str!("numbers_int8.wgsl")),
     };
-    [head, sizes, operations, include_str!("activate.wgsl"), body].join("\n")
+    [head, sizes, operations, include_str!("activate.wgsl"), include_str!("product.wgsl"), body].join("\n")
 }
 
 /// A line that holds a mark stands for as many lines as that counts, the mark replaced by 0, 1, 2, …; with two marks for each

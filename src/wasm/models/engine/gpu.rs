@@ -1,7 +1,5 @@
 //! The CPU, and a graphics processor where there is one: which of them a model computes on.
-//!
-//! Chosen by a short trial after the model is loaded: windows of the usual length, one on the CPU and as many as keep it
-//! busy on the graphics processor, which must give the same answers and be faster.
+//! Chosen by a short [`trial`] after the model is loaded.
 
 use std::rc::Rc;
 
@@ -15,14 +13,10 @@ use crate::backend::simd::SimdBackend;
 use crate::backend::webgpu::{Options, WebGpuBackend};
 use crate::error::Result;
 use crate::tasks::pass::Pass;
+use crate::tasks::trial::{self, Trial};
 
 /// What every model of this build computes on.
 pub(super) type Engine = Fallback<WebGpuBackend, SimdBackend>;
-
-/// Largest difference of two logits, relative to the largest logit, that is rounding and not another answer.
-const SAME: f32 = 0.01;
-/// Passes of each engine of which the faster counts; what is made at the first use is made in the first.
-const TIMED: usize = 2;
 
 /// A graphics processor that one model may be laid on.
 #[wasm_bindgen]
@@ -94,6 +88,24 @@ impl Together {
     }
 }
 
+impl Trial<Engine> for dyn Judge {
+    fn engine(&self) -> &Engine {
+        Judge::engine(self)
+    }
+
+    fn max_length(&self) -> usize {
+        Judge::max_length(self)
+    }
+
+    fn trial(&self, sequences: usize) -> Pass {
+        Judge::trial(self, sequences)
+    }
+
+    async fn logits(&self, pass: &Pass) -> Result<Vec<f32>> {
+        Ok(self.judge(pass).await?.concat())
+    }
+}
+
 #[wasm_bindgen]
 impl Chosen {
     /// Takes the faster of the engines, or the graphics processor because it is `asked` for.
@@ -101,48 +113,11 @@ impl Chosen {
     /// # Errors
     /// A failure of the engine that is always there.
     pub async fn choose(self, asked: bool) -> Result<(), JsValue> {
-        Ok(choose(&*self.0, asked).await?)
+        let (model, engine) = (&*self.0, Judge::engine(&*self.0));
+        match asked && is_fast(engine) {
+            true => engine.prefer(true, "asked for"),
+            false => trial::choose(model, 1, now).await?,
+        }
+        Ok(())
     }
-}
-
-async fn choose(judge: &dyn Judge, asked: bool) -> Result<()> {
-    let engine = judge.engine();
-    if !is_fast(engine) {
-        return Ok(());
-    }
-    if asked {
-        engine.prefer(true, "asked for");
-        return Ok(());
-    }
-    let (one, many) = (judge.trial(1), judge.trial(judge.busy_rows().div_ceil(judge.max_length())));
-    engine.prefer(false, "");
-    let cpu = fastest(judge, &one).await? / one.rows() as f64;
-    let expected = judge.judge(&one).await?.concat();
-    engine.prefer(true, "");
-    let found = judge.judge(&one).await?.concat();
-    let gpu = fastest(judge, &many).await? / many.rows() as f64;
-    match () {
-        () if !is_fast(engine) => (), // it failed, and the engine says how
-        () if !agree(&expected, &found) => engine.prefer(false, "webgpu gave other answers in a trial"),
-        // Results name the reason and hold no time: the same question twice gives the same bytes.
-        () if gpu < cpu => engine.prefer(true, "faster than simd in a trial"),
-        () => engine.prefer(false, "faster than webgpu in a trial"),
-    }
-    Ok(())
-}
-
-/// Milliseconds of a pass.
-async fn fastest(judge: &dyn Judge, pass: &Pass) -> Result<f64> {
-    let mut fastest = f64::INFINITY;
-    for _ in 0..TIMED {
-        let before = now();
-        judge.judge(pass).await?;
-        fastest = fastest.min(now() - before);
-    }
-    Ok(fastest)
-}
-
-fn agree(expected: &[f32], found: &[f32]) -> bool {
-    let largest = expected.iter().fold(0.0, |most: f32, logit| most.max(logit.abs()));
-    expected.len() == found.len() && expected.iter().zip(found).all(|(x, y)| (x - y).abs() <= SAME * largest)
 }
