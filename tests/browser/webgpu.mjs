@@ -13,9 +13,11 @@ const SAME = 2e-4;
 /** The same for int8. */
 const SAME_INT8 = 0.01;
 /** The same for weights rounded to f16. */
-const SAME_F16 = 2e-3;
+const SAME_F16 = 1e-3;
 const NOTE = 'No fever, no rash. Started aspirin for chest pain; CT of the chest showed pneumonia. '.repeat(12);
 const NOTES = [NOTE, ...NOTE.split('. ').map((line) => `${line}.`), ''];
+/** Random weights give a long text one label: each of these has a score of its own. */
+const FEW = [NOTE, 'The patient denies chest pains.', 'Aspirin 81 mg, no fever (37.9)', 'SHORTNESS of breath with wheezing; started 20 mg', 'x'];
 const KERNELS = join(ROOT, 'src/backend/webgpu/kernels');
 
 /** Opens a browser for the tests of a file: `tiny`, its models and a page; `loose`, a page on which a worker may be another one. */
@@ -100,9 +102,10 @@ export function sameAnswers(on, models) {
       // In int8 a number that is rounded the other way here and there moves what follows it.
       test(`of ${name}`, async () => {
         if (isInt8) on.tiny.pack(name, name.replace('-int8', ''));
-        const [expected] = await onCpu(on.tiny, model(name), [NOTE]);
+        const expected = await onCpu(on.tiny, model(name), FEW);
         await on.tiny.load(model(name));
-        assertSame((await on.tiny.ask('tag', [[NOTE]]))[0], expected, name, isInt8 ? SAME_INT8 : SAME);
+        const found = await on.tiny.ask('tag', FEW.map((note) => [note]));
+        found.forEach((document, i) => assertSame(document, expected[i], `note ${i}`, isInt8 ? SAME_INT8 : SAME));
       });
     }
 
@@ -124,11 +127,10 @@ export function sameInF16(on) {
   describe('with weights in f16', () => {
     for (const name of ARCHITECTURES) {
       test(`${name} answers as the CPU does with its own`, async () => {
-        const [expected] = await onCpu(on.tiny, model(name), [NOTE]);
+        const expected = await onCpu(on.tiny, model(name), FEW);
         const options = { ...model(name), precision: 'f16' };
-        const { documents, compiled } = await on.loose.page.evaluate(together, { options, notes: [NOTE] });
-        assertSame(documents[0], expected, name, SAME_F16);
-        assert.notDeepEqual(documents[0].entities, expected.entities, 'f16 weights are other numbers');
+        const { documents, compiled } = await on.loose.page.evaluate(together, { options, notes: FEW });
+        documents.forEach((document, i) => assertSame(document, expected[i], `note ${i}`, SAME_F16));
         const inF16 = compiled.filter(({ code }) => code.startsWith('enable f16;')).map(({ name }) => name);
         assert.deepEqual([...new Set(inF16)].sort(), ['linear', 'linear_small']);
         assert.deepEqual(compiled.flatMap(({ errors }) => errors), []);
