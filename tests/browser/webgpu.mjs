@@ -109,15 +109,15 @@ export function sameAnswers(on, models) {
       });
     }
 
-    test('of a relation model and its tagger, each on a device of its own', async () => {
-      const options = { ...model('relation', 'relation'), tagger: '/models/bert-bio/' };
-      const asked = cases('relation').map(({ text, entities }) => [text, entities]);
+    test('of a relation model and its tagger, a MobileBERT, each on a device of its own', async () => {
+      const options = { ...model('relation', 'relation'), tagger: '/models/mobilebert-token/' };
+      const given = cases('relation').map(({ text, entities }) => [text, entities]);
+      const asked = [...given, [given[0][0]]]; // the last one's entities are found by the tagger
       await on.tiny.load({ ...options, backend: 'simd' });
       const expected = await on.tiny.ask('relate', asked);
+      assert.ok(expected.at(-1).entities.length > 0);
       await on.tiny.load(options);
       (await on.tiny.ask('relate', asked)).forEach((document, i) => assertSame(document, expected[i], `question ${i}`));
-      const [found] = await on.tiny.ask('relate', [[asked[0][0]]]);
-      assert.equal(found.engine.backend, 'webgpu');
     });
   });
 }
