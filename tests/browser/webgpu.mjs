@@ -189,7 +189,7 @@ async function misbehave({ fault, after = 0, later = '/pkg/worker.js', note, opt
   const tagger = await load({ model: '/models/bert-bio/', backend: 'auto', allowSoftware: true, ...options, workerFactory, onEngine: ({ backend }) => engines.push(backend) });
   const loaded = tagger.engine;
   const first = await tagger.tag(note);
-  for (let end = Date.now() + 60_000; engines.length === 1 && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let end = Date.now() + 150_000; engines.length === 1 && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 20));
   const second = await tagger.tag(note);
   const { engine } = tagger;
   tagger.dispose();
