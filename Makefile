@@ -18,10 +18,10 @@ help: ## list the targets
 
 include www/build.mk
 
-test: wasm-target pkg browser-setup vulkan-setup ## all tests: Rust, wasm, browser
+test: wasm-target pkg browser-setup firefox-setup vulkan-setup ## all tests: Rust, wasm, browser
 	REQUIRE_GPU=$$(node tests/webgpu/driver.mjs) cargo test $(TESTED)
 	node tests/wasm/run.mjs
-	$(MAKE) --no-print-directory test-browser
+	$(MAKE) --no-print-directory test-browser test-firefox
 
 check: wasm-target fmt clippy docs test ## what must be green before a change lands
 

@@ -6,13 +6,13 @@ import * as wasm from './dist/clinlite.js';
 import { failure } from './files.js';
 
 /** Opens a device for one model: `{ gpu }`, or `{ reason }` why the CPU computes. Asked for by name, it must be there. */
-export async function openGpu({ backend, allowSoftware }) {
+export async function openGpu({ backend, allowSoftware, precision }) {
   if (backend === 'simd') return {};
   try {
     if (!globalThis.isSecureContext) throw failure('E_NO_ADAPTER', 'WebGPU needs a secure context: https, or localhost');
     if (!navigator.gpu) throw failure('E_NO_ADAPTER', 'this browser has no WebGPU');
     if (!wasm.Gpu.open) throw failure('E_NO_ADAPTER', 'this build of clinlite has no WebGPU');
-    return { gpu: await wasm.Gpu.open(allowSoftware) };
+    return { gpu: await wasm.Gpu.open(allowSoftware, precision) };
   } catch (error) {
     if (backend === 'webgpu') throw error;
     return { reason: error.message };

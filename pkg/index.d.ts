@@ -36,6 +36,12 @@ export interface LoadOptions {
    * there is none; `simd` is the CPU alone. Documents say which it was and why (`engine.backend`, `engine.reason`).
    */
   backend?: 'auto' | 'webgpu' | 'simd';
+  /**
+   * What products on a graphics processor multiply. `int8`, the default: the numbers of the model, int8 or f32; `f32` in any case;
+   * `f16`: weights rounded to f16, half the memory of f32, where the graphics processor has `shader-f16`. Where it has not, the CPU
+   * computes, or `webgpu` rejects with `E_GPU_LIMITS`. The CPU always computes with the numbers of the model.
+   */
+  precision?: 'int8' | 'f32' | 'f16';
   /** Takes a graphics processor that is emulated by software, too: for tests. It is slower than the CPU. */
   allowSoftware?: boolean;
   /** Hears when another engine computes: a graphics processor was lost in the middle of a note, which the CPU finished, or it is back. */
@@ -444,6 +450,8 @@ export interface Entity {
  * | `E_CSP` | the page's Content-Security-Policy forbids what is needed; the message says what to add |
  * | `E_WORKER` | a worker could not run |
  * | `E_UNSUPPORTED` | no workers in this environment, or no WebAssembly SIMD |
+ * | `E_NO_ADAPTER`, `E_SOFTWARE_ADAPTER` | `backend: 'webgpu'` was asked for, and there is no graphics processor, or one emulated by software |
+ * | `E_GPU_LIMITS`, `E_SHADER` | the same, and it offers too little, or refuses a kernel |
  * | `E_BACKEND`, `E_INTERNAL` | the engine failed, or workers died again and again; the next call starts afresh |
  */
 export class ClinliteError extends Error {

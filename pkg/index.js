@@ -163,10 +163,11 @@ function inOwnWords(document, note) {
 }
 
 /** What the workers need, with addresses as the page means them: a worker has another base. */
-function settings({ model, tagger, markers, wasm, workers, kernels, exports = false, cache, knowledge = {}, backend = 'auto', allowSoftware, workerFactory }, task) {
+function settings({ model, tagger, markers, wasm, workers, kernels, exports = false, cache, knowledge = {}, backend = 'auto', precision = 'int8', allowSoftware, workerFactory }, task) {
   const isNumber = Number.isInteger(workers) && workers >= 1 && workers <= 64;
   expect(isNumber || workers === undefined || workers === 'auto', 'workers', "'auto' or a whole number from 1 to 64", workers);
   expect(['auto', 'webgpu', 'simd'].includes(backend), 'backend', "'auto', 'webgpu' or 'simd'", backend);
+  expect(['int8', 'f32', 'f16'].includes(precision), 'precision', "'int8', 'f32' or 'f16'", precision);
   const isSource = (source) => typeof source === 'string' || source instanceof Uint8Array;
   const isKnowledge = ([kind, source]) => ['rules', 'sections', 'abbreviations', 'terms'].includes(kind) ? isSource(source) : kind === 'system' && typeof source === 'string';
   expect(Object.entries(knowledge).every(isKnowledge), 'knowledge', '{ rules, sections, abbreviations, terms, system }: texts or bytes', knowledge);
@@ -175,5 +176,5 @@ function settings({ model, tagger, markers, wasm, workers, kernels, exports = fa
   const folders = [model, tagger].filter(Boolean).map((place) => resolve(`${place}`.replace(/\/*$/, '/')));
   const source = (given) => (typeof given === 'string' || given instanceof URL ? resolve(given) : given);
   const files = wasm?.plain ? { plain: source(wasm.plain), relaxed: source(wasm.relaxed) } : source(wasm);
-  return { task, folders, markers: name(markers), wasm: files, workers: isNumber ? workers : undefined, kernels: name(kernels), exports: source(exports), cache: cache === true, knowledge, backend, allowSoftware: allowSoftware === true, workerFactory };
+  return { task, folders, markers: name(markers), wasm: files, workers: isNumber ? workers : undefined, kernels: name(kernels), exports: source(exports), cache: cache === true, knowledge, backend, precision, allowSoftware: allowSoftware === true, workerFactory };
 }

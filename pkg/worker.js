@@ -59,10 +59,10 @@ function start({ lock }) {
 }
 
 /** Fetches engine and models together, or takes over those of another worker. */
-async function load({ task, knowledge, folders, files, markers, wasm, module, kernels, exports, cache, backend, allowSoftware }, progress) {
+async function load({ task, knowledge, folders, files, markers, wasm, module, kernels, exports, cache, backend, allowSoftware, precision }, progress) {
   const engine = startEngine({ wasm, module, kernels });
   const writer = exports ? startExport(exports) : null;
-  const devices = engine.then(() => Promise.all(folders.map(() => openGpu({ backend, allowSoftware }))));
+  const devices = engine.then(() => Promise.all(folders.map(() => openGpu({ backend, allowSoftware, precision }))));
   for (const coming of [engine, devices, writer]) coming?.catch(() => {}); // heard below
   const contents = files ? await Promise.all(files.map(takeBack)) : await fetchAll(folders, cache, progress);
   const { memory, ...chosen } = await engine;

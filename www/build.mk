@@ -63,6 +63,10 @@ pkg/dist/tagging-1.json: docs/schema/tagging-1.json
 browser-setup: $(BROWSER)
 	node tests/browser/chrome.mjs --install
 
+# Tests in Firefox are skipped, and say so, where none can be had.
+firefox-setup: $(BROWSER)
+	node tests/browser/firefox.mjs --install
+
 $(BROWSER): tests/browser/package-lock.json
 	$(NPM_CI) tests/browser
 	touch $@
@@ -71,9 +75,9 @@ test-browser: pkg browser-setup ## the page in a real browser
 	cargo test $(TESTED) --no-run --test main # with it the binary, as the Rust tests have built it
 	node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
-test-firefox: pkg browser-setup ## one answer in Firefox too
+test-firefox: pkg firefox-setup vulkan-setup ## the same answers in Firefox, on CPU and WebGPU
 	cargo test $(TESTED) --no-run --test main
-	node --test --test-reporter=spec tests/browser/firefox/*.test.mjs
+	node --test --test-concurrency=1 --test-reporter=spec tests/browser/firefox/*.test.mjs
 
 # BENCH="--quick" makes it short; what else it takes stands in benches/web/run.mjs.
 bench-web: pkg browser-setup $(PEERS) ## this runtime, onnxruntime-web and transformers.js in one page
@@ -84,5 +88,5 @@ $(PEERS): benches/web/package-lock.json
 	$(NPM_CI) benches/web --ignore-scripts
 	touch $@
 
-.PHONY: demo wasm pkg browser-setup test-browser test-firefox bench-web FORCE
+.PHONY: demo wasm pkg browser-setup firefox-setup test-browser test-firefox bench-web FORCE
 FORCE:

@@ -43,6 +43,7 @@ const TYPES = {
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
   '.json': 'application/json',
+  '.txt': 'text/plain; charset=utf-8', // the vocabulary of a model
   '.wasm': 'application/wasm',
   '.safetensors': 'application/octet-stream',
 };

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer-core';
 import { makeServer, ROOTS } from '../../www/serve.mjs';
 import { findChrome } from './chrome.mjs';
+import { findFirefox } from './firefox.mjs';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const MODEL = 'clinlite-ner-en';
@@ -19,8 +20,11 @@ const QUIET = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-ba
 /** Milliseconds that a busy machine may take for what takes a second. */
 const PATIENCE = 120_000;
 
-/** Starts a server, of another built package if `pkg` names one, and a browser; `close()` ends both. Requests that reach the server are counted in `served`. */
-export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'], flags = ['--disable-gpu'] } = {}) {
+/**
+ * Starts a server, of another built package if `pkg` names one, and a browser: Chromium with these flags, or Firefox with the
+ * preferences and the environment of `firefox`. `close()` ends both. Requests that reach the server are counted in `served`.
+ */
+export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'], flags = ['--disable-gpu'], firefox } = {}) {
   const served = [];
   const models = mkdtempSync(join(tmpdir(), 'clinlite-models-'));
   cpSync(MODEL_FOLDER, join(models, MODEL), { recursive: true });
@@ -30,8 +34,9 @@ export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'], flag
   };
   const server = makeServer({ roots: { ...ROOTS, '/pkg/': pkg, '/models/': models, '/tests/': join(ROOT, 'tests/browser/pages') }, intercept: watch });
   await new Promise((resolve) => server.listen(0, 'localhost', resolve));
-  const profile = mkdtempSync(join(tmpdir(), 'clinlite-chrome-'));
-  const browser = await puppeteer.launch({ executablePath: findChrome(), headless: true, args: [...QUIET, ...flags], userDataDir: profile, protocolTimeout: 2 * PATIENCE });
+  const profile = mkdtempSync(join(tmpdir(), 'clinlite-profile-'));
+  const kind = firefox ? inFirefox(firefox) : { executablePath: findChrome(), args: [...QUIET, ...flags] };
+  const browser = await puppeteer.launch({ ...kind, headless: true, userDataDir: profile, timeout: PATIENCE, protocolTimeout: 2 * PATIENCE });
   const address = `http://localhost:${server.address().port}`;
   const close = async () => {
     await browser.close();
@@ -39,7 +44,11 @@ export async function open({ intercept = () => false, pkg = ROOTS['/pkg/'], flag
     await new Promise((resolve) => server.close(resolve));
     for (const folder of [profile, models]) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
-  return { browser, address, served, models, close, newPage: (options) => newPage(browser, address, options) };
+  return { browser, address, served, models, close, newPage: (options) => newPage(browser, address, { isSpied: !firefox, ...options }) };
+}
+
+function inFirefox({ prefs = {}, env = {} }) {
+  return { browser: 'firefox', executablePath: findFirefox(), extraPrefsFirefox: prefs, env: { ...process.env, ...env } };
 }
 
 /** A page without a policy, on which a worker may come from anywhere. */
@@ -49,25 +58,30 @@ function withoutPolicy(request, response) {
   return true;
 }
 
-/** A page at `path` and everything that happened on it, its workers included. */
-async function newPage(browser, address, { path = '/', width = 1280, height = 900 } = {}) {
+/** A page at `path` and everything that happened on it, its workers included; Firefox tells less. */
+async function newPage(browser, address, { path = '/', width = 1280, height = 900, isSpied }) {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
   const seen = { console: [], errors: [], violations: [], requests: [] };
+  page.on('console', (message) => seen.console.push(message.text()));
+  page.on('pageerror', (error) => seen.errors.push(error.message));
+  if (isSpied) await spyOn(page, seen);
+  await page.setViewport({ width, height });
+  await page.goto(address + path);
+  return { page, seen };
+}
+
+/** Requests and violations of the policy, which only Chromium's protocol tells. */
+async function spyOn(page, seen) {
   const spy = async (session) => {
     session.on('Network.requestWillBeSent', ({ request }) => seen.requests.push(request.url));
     session.on('Audits.issueAdded', ({ issue }) => issue.code === 'ContentSecurityPolicyIssue' && seen.violations.push(JSON.stringify(issue.details)));
     await session.send('Network.enable');
   };
-  page.on('console', (message) => seen.console.push(message.text()));
-  page.on('pageerror', (error) => seen.errors.push(error.message));
   page.on('workercreated', (worker) => spy(worker.client).catch((error) => seen.errors.push(error.message)));
   const session = await page.createCDPSession();
   await spy(session);
   await session.send('Audits.enable');
-  await page.setViewport({ width, height });
-  await page.goto(address + path);
-  return { page, seen };
 }
 
 /** Nothing was written to the console, nothing went wrong unnoticed, the policy was kept. */

@@ -2,12 +2,14 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, ROOT } from './harness.mjs';
 
 const BINARY = process.env.CLINLITE ?? join(ROOT, 'target/debug/clinlite');
-const PLACES = { classify: 'tasks/classify', 'multi-label': 'tasks/multi-label', nli: 'tasks/nli', relation: 'tasks/relation', 'relation-replaced': 'tasks/relation-replaced', 'bert-bio': 'models/bert-bio' };
+/** The four architectures as taggers. */
+export const ARCHITECTURES = ['bert-bio', 'distilbert-token', 'mobilebert-token', 'minialbert-token'];
+const PLACES = { classify: 'tasks/classify', 'multi-label': 'tasks/multi-label', nli: 'tasks/nli', relation: 'tasks/relation', 'relation-replaced': 'tasks/relation-replaced', ...Object.fromEntries(ARCHITECTURES.map((name) => [name, `models/${name}`])) };
 
 const fixture = (name, file) => join(ROOT, 'tests/fixtures', PLACES[name], file);
 
@@ -48,7 +50,8 @@ function serve(name, folder, edit = () => {}) {
   const config = JSON.parse(readFileSync(fixture(name, 'config.json')));
   edit(config);
   add('config.json', Buffer.from(JSON.stringify(config)));
-  for (const file of ['tokenizer.json', 'model.safetensors']) add(file, readFileSync(fixture(name, file)));
+  const isThere = (file) => existsSync(fixture(name, file));
+  for (const file of ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'model.safetensors'].filter(isThere)) add(file, readFileSync(fixture(name, file)));
   writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ schema: 'clinlite/model/1', name, task: 'test', architecture: 'test', files }));
 }
 

@@ -1,8 +1,9 @@
 //! The device that is asked for, and why there may be none.
 
-use crate::error::{Error, ErrorKind, Result};
+use serde::Deserialize;
 
 use super::failure::line;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What one wants of a GPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +19,8 @@ pub struct Options {
 }
 
 /// What products multiply; sums are `f32`, those of int8 integers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// The form of the file: int8 weights are multiplied as integers with activations rounded as the `simd` engine rounds
     /// them, `f32` weights in `f32`.
@@ -101,8 +103,7 @@ pub(super) struct Opened {
 /// Opens a device with no more than the limits that every WebGPU has, but for the sizes of buffers.
 ///
 /// # Errors
-/// [`ErrorKind::NoAdapter`], [`ErrorKind::SoftwareAdapter`], [`ErrorKind::GpuLimits`], [`ErrorKind::Unsupported`] for a
-/// precision that the adapter lacks.
+/// [`ErrorKind::NoAdapter`], [`ErrorKind::SoftwareAdapter`], [`ErrorKind::GpuLimits`], also for a precision that the adapter lacks.
 pub(super) async fn open(options: Options) -> Result<Opened> {
     let mut description = wgpu::InstanceDescriptor::new_without_display_handle();
     // The engine checks what it records, whatever it was compiled for; Vulkan's validation layers are for its tests.
@@ -127,7 +128,7 @@ pub(super) async fn open(options: Options) -> Result<Opened> {
     }
     if options.precision == Precision::F16 && !adapter.f16 {
         let message = format!("the adapter {:?} has no shader-f16: use f32 or int8", adapter.name);
-        return Err(Error::new(ErrorKind::Unsupported, message));
+        return Err(Error::new(ErrorKind::GpuLimits, message));
     }
     let (device, queue) = found.request_device(&described(&found, options)?).await.map_err(|error| {
         let message = format!("no GPU device: {}", line(&error.to_string()));

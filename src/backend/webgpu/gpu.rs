@@ -66,7 +66,7 @@ impl Gpu {
         let most = usize::try_from(device.limits().max_storage_buffer_binding_size).unwrap_or(usize::MAX);
         // Places are 32-bit numbers, and buffers grow by pieces.
         let arena = Arena::new((most.min(u32::MAX as usize) / PIECE as usize * PIECE as usize) / 4);
-        let readback = Readback::default();
+        let readback = Readback::new(&device, &created);
         let precision = options.precision;
         let gpu = Self {
             adapter,
@@ -225,12 +225,17 @@ impl Gpu {
         for error in scopes {
             first = first.or(error.await);
         }
-        if let Some(error) = first {
-            // What was recorded is gone, and tensors of it hold nothing.
-            self.failure.note(&error);
-            return Err(caught(&self.failure, &error));
+        let values = match first {
+            None => self.readback.floats(&self.device, &buffer, len).await,
+            Some(error) => {
+                // What was recorded is gone, and tensors of it hold nothing.
+                self.failure.note(&error);
+                Err(caught(&self.failure, &error))
+            }
+        };
+        if values.is_err() {
+            self.readback.settle(&self.device).await;
         }
-        let values = self.readback.floats(&self.device, &buffer, len).await;
         // On a lost device all that follows is noise.
         self.failure.check()?;
         let values = values?;

@@ -78,8 +78,8 @@ impl WebGpuBackend {
     ///
     /// # Errors
     /// [`NoAdapter`](crate::ErrorKind::NoAdapter), [`SoftwareAdapter`](crate::ErrorKind::SoftwareAdapter) unless the options allow
-    /// one, [`GpuLimits`](crate::ErrorKind::GpuLimits) if it offers less than every WebGPU must, [`Shader`](crate::ErrorKind::Shader)
-    /// if its compiler refuses a kernel, [`Unsupported`](crate::ErrorKind::Unsupported) for a precision that it lacks.
+    /// one, [`GpuLimits`](crate::ErrorKind::GpuLimits) if it offers less than every WebGPU must or lacks the precision,
+    /// [`Shader`](crate::ErrorKind::Shader) if its compiler refuses a kernel.
     pub async fn open(options: Options) -> Result<Self> {
         Ok(Self { gpu: Gpu::open(options).await? })
     }

@@ -11,12 +11,23 @@ use super::recording::buffer;
 use crate::error::Result;
 
 /// Buffers that nobody reads from at the moment.
-#[derive(Default)]
 pub(super) struct Readback {
     free: Mutex<Vec<wgpu::Buffer>>,
+    /// As old as the device, and so valid even where the device is lost.
+    first: wgpu::Buffer,
 }
 
 impl Readback {
+    pub(super) fn new(device: &wgpu::Device, created: &AtomicUsize) -> Self {
+        Self { free: Mutex::default(), first: buffer(device, 8, READ, created) }
+    }
+
+    /// Waits until a lost device has said so. Firefox refuses what is made on one up to a tenth of a second before it tells the
+    /// loss, which is told before a mapping ends.
+    pub(super) async fn settle(&self, device: &wgpu::Device) {
+        let _ = self.words(device, &self.first, 8).await;
+    }
+
     /// A buffer of at least `len` floats.
     pub(super) fn take(&self, device: &wgpu::Device, len: usize, created: &AtomicUsize) -> wgpu::Buffer {
         let size = 4 * len as u64;

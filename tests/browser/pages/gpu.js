@@ -6,7 +6,19 @@ import '/pkg/worker.js';
 const { fault, after } = Object.fromEntries(new URL(self.location).searchParams);
 
 const faults = {
-  none() {},
+  /** None at all; who asks on the channel `kernels` hears what was compiled and what the compiler had against it. */
+  watched() {
+    const { createShaderModule } = GPUDevice.prototype;
+    const compiled = [];
+    GPUDevice.prototype.createShaderModule = function (described) {
+      const module = createShaderModule.call(this, described);
+      const told = async ({ messages }) => messages.filter(({ type }) => type === 'error').map(({ message }) => message);
+      compiled.push(module.getCompilationInfo().then(told).then((errors) => ({ name: described.label, code: described.code, errors })));
+      return module;
+    };
+    const channel = new BroadcastChannel('kernels');
+    channel.onmessage = async () => channel.postMessage(await Promise.all(compiled));
+  },
   /** The device goes away after so many submissions, in the middle of whatever is being read. */
   lost() {
     const { requestDevice } = GPUAdapter.prototype;

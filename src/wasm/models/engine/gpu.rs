@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::prelude::*;
 
+use super::choice;
 use super::job::Job;
 use super::judge::{Chosen, Judge};
 use super::kernels::{self, now};
@@ -25,11 +26,13 @@ pub struct Gpu(WebGpuBackend);
 #[wasm_bindgen]
 impl Gpu {
     /// Opens the graphics processor and compiles the kernels. `allow_software`: also one that is a program on the CPU.
+    /// `precision`: `int8`, `f32` or `f16`, if not the form of the file.
     ///
     /// # Errors
-    /// As [`WebGpuBackend::open`].
-    pub async fn open(allow_software: bool) -> Result<Gpu, JsValue> {
-        let options = Options { allow_software, ..Options::default() };
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for another precision; as [`WebGpuBackend::open`].
+    pub async fn open(allow_software: bool, precision: Option<String>) -> Result<Gpu, JsValue> {
+        let precision = choice("precision", precision)?.unwrap_or_default();
+        let options = Options { allow_software, precision, ..Options::default() };
         Ok(Self(WebGpuBackend::open(options).await?))
     }
 }
