@@ -10,7 +10,6 @@ use clinlite::backend::{Activation, Backend, Linear};
 use clinlite::models::{Batch, Encoder};
 
 use super::cuda::Cards;
-use super::products::CHOICES;
 use super::random::{self, Size};
 use super::{Asked, Attainable};
 
@@ -172,21 +171,13 @@ pub(crate) fn notes(asked: &Asked) -> Result<(), Box<dyn Error>> {
 }
 
 fn on_webgpu(asked: &Asked, precision: Precision, size: Size, int8: bool, seconds: f64) -> Result<(), Box<dyn Error>> {
-    let Ok(mut backend) = pollster::block_on(WebGpuBackend::open(asked.options(precision))) else { return Ok(()) };
+    let Ok(backend) = pollster::block_on(WebGpuBackend::open(asked.options(precision))) else { return Ok(()) };
     let tagger = Tagger::new(&backend, size, int8)?;
-    for (cut, tiles) in CHOICES.into_iter().filter(|(_, tiles)| tiles.is_empty() || precision != Precision::F16) {
-        pollster::block_on(backend.use_tiles(tiles))?;
-        print!("{} webgpu {precision:?}, {cut}:", name(size));
-        let batches = match tiles {
-            _ if asked.software => &BATCHES[..1],
-            [] => &BATCHES[..],
-            _ => &BATCHES[3..],
-        };
-        for &(windows, side_by_side) in batches {
-            let rate = tagger.rate(&backend, windows, side_by_side, seconds)?;
-            print!(" {rate:.2} ({side_by_side} x {windows})");
-        }
-        println!();
+    print!("{} webgpu {precision:?}:", name(size));
+    for (windows, side_by_side) in BATCHES.into_iter().take(if asked.software { 1 } else { BATCHES.len() }) {
+        let rate = tagger.rate(&backend, windows, side_by_side, seconds)?;
+        print!(" {rate:.2} ({side_by_side} x {windows})");
     }
+    println!();
     Ok(())
 }

@@ -27,35 +27,18 @@ const SHAPES: [[usize; 2]; 12] = [
 ];
 
 const fn tile(rows: usize, columns: usize, depth: usize, thread_rows: usize, thread_quads: usize) -> Tile {
-    Tile { rows, columns, depth, thread_rows, thread_quads, double: false }
+    Tile { rows, columns, depth, thread_rows, thread_quads }
 }
 
-const fn double(tile: Tile) -> Tile {
-    Tile { double: true, ..tile }
-}
-
-const TILES: [Tile; 14] = [
+const TILES: [Tile; 8] = [
     tile(32, 32, 16, 4, 1),
     tile(32, 64, 16, 4, 1),
-    double(tile(32, 64, 16, 8, 1)),
     tile(64, 32, 16, 8, 1),
     tile(64, 64, 16, 8, 1),
     tile(64, 64, 16, 8, 2),
-    double(tile(64, 64, 8, 8, 2)),
-    tile(64, 96, 16, 8, 3),
     tile(128, 64, 16, 8, 2),
-    tile(128, 64, 16, 16, 2),
-    double(tile(128, 64, 8, 16, 2)),
-    tile(64, 128, 16, 8, 4),
-    tile(128, 128, 16, 8, 4),
-    double(tile(128, 128, 8, 8, 4)),
-];
-
-/// Tiles to choose from by shape, beside those of the engine.
-pub(crate) const CHOICES: [(&str, &[Tile]); 3] = [
-    ("the engine's choice", &[]),
-    ("of 8x16, 8x8, 8x4", &[TILES[12], TILES[5], TILES[2], TILES[0]]),
-    ("the same, double", &[TILES[13], TILES[6], TILES[2], TILES[0]]),
+    tile(64, 128, 16, 8, 2),
+    tile(128, 128, 16, 8, 2),
 ];
 
 /// Times that a product is done in one go.
@@ -118,11 +101,10 @@ fn tile_by_tile(
         }
     };
     let linears = SHAPES.map(|[inputs, outputs]| random::linear(&backend, inputs, outputs, int8));
-    let choices = CHOICES.map(|(name, tiles)| (name.to_owned(), tiles));
-    for (name, cut) in TILES.iter().map(|tile| (name(*tile), std::slice::from_ref(tile))).chain(choices) {
-        pollster::block_on(backend.use_tiles(cut))?;
+    for tile in TILES.map(Some).into_iter().chain([None]) {
+        pollster::block_on(backend.use_tile(tile))?;
         warm_up(&backend, asked, &linears)?;
-        tiles.push(Row::new(name));
+        tiles.push(Row::new(tile.map_or("the engine's choice".into(), name)));
         let Some(row) = tiles.last_mut() else { continue };
         for (shape, ([inputs, _], linear)) in SHAPES.iter().zip(&linears).enumerate() {
             if asked.is_late() {
@@ -146,8 +128,8 @@ fn tile_by_tile(
 }
 
 fn name(tile: Tile) -> String {
-    let Tile { rows, columns, depth, thread_rows, thread_quads, double } = tile;
-    format!("{rows}x{columns}x{depth} {thread_rows}x{}{}", 4 * thread_quads, if double { " double" } else { "" })
+    let Tile { rows, columns, depth, thread_rows, thread_quads } = tile;
+    format!("{rows}x{columns}x{depth} {thread_rows}x{}", 4 * thread_quads)
 }
 
 fn print(asked: &Asked, (precision, _, most): Form, tiles: &[Row<String>], peers: &[Row<Peer>]) {

@@ -5,16 +5,14 @@ use wgpu::naga::front::wgsl;
 use wgpu::naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// Tiles of all kinds, those of the engine among them.
-pub(crate) const TILES: [Tile; 9] = [
-    Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1, double: false },
-    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1, double: false },
-    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1, double: false },
-    Tile { rows: 64, columns: 32, depth: 16, thread_rows: 8, thread_quads: 1, double: true },
-    Tile { rows: 128, columns: 64, depth: 16, thread_rows: 8, thread_quads: 2, double: false },
-    Tile { rows: 64, columns: 96, depth: 16, thread_rows: 8, thread_quads: 3, double: false },
-    Tile { rows: 128, columns: 64, depth: 8, thread_rows: 16, thread_quads: 2, double: true },
-    Tile { rows: 128, columns: 128, depth: 8, thread_rows: 8, thread_quads: 4, double: true },
-    Tile { rows: 128, columns: 128, depth: 16, thread_rows: 8, thread_quads: 4, double: false },
+pub(crate) const TILES: [Tile; 7] = [
+    Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1 },
+    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 },
+    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1 },
+    Tile { rows: 64, columns: 32, depth: 16, thread_rows: 8, thread_quads: 1 },
+    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 2 },
+    Tile { rows: 128, columns: 64, depth: 16, thread_rows: 8, thread_quads: 2 },
+    Tile { rows: 128, columns: 128, depth: 8, thread_rows: 8, thread_quads: 2 },
 ];
 
 const NUMBERS: [Numbers; 3] = [Numbers::F32, Numbers::F16, Numbers::Int8];

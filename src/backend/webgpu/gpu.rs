@@ -100,13 +100,13 @@ impl Gpu {
         self.read(&slot, 4).await.map(drop)
     }
 
-    /// Cuts products up by one of these.
-    pub(super) async fn use_tiles(&mut self, tiles: &[Tile]) -> Result<()> {
-        if let Some(tile) = tiles.iter().find(|tile| !tile.fits()) {
+    /// Cuts all products up like that.
+    pub(super) async fn use_tile(&mut self, tile: Option<Tile>) -> Result<()> {
+        if let Some(tile) = tile.filter(|tile| !tile.fits()) {
             return Err(Error::new(ErrorKind::Shader, format!("{tile:?} does not divide into threads and steps")));
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        self.pipelines.use_tiles(&self.device, &self.layouts, tiles);
+        self.pipelines.use_tile(&self.device, &self.layouts, tile);
         scope.pop().await.map_or(Ok(()), |error| Err(refused(&self.failure, &error)))
     }
 

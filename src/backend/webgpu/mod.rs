@@ -101,13 +101,13 @@ impl WebGpuBackend {
         let _ = self.gpu.device.poll(wgpu::PollType::Poll);
     }
 
-    /// Cuts products of more than a few rows up by one of these tiles, by their shape: the first that makes enough workgroups, else
-    /// the last. Without a tile by the engine's own, as from the start. For benches and tests.
+    /// Cuts all products of more than a few rows up like that; without a tile by their shape, as from the start. For benches and
+    /// tests.
     ///
     /// # Errors
-    /// [`Shader`](crate::ErrorKind::Shader) if the device takes no kernel of such a tile.
-    pub async fn use_tiles(&mut self, tiles: &[Tile]) -> Result<()> {
-        self.gpu.use_tiles(tiles).await
+    /// [`Shader`](crate::ErrorKind::Shader) if the device takes no kernel of that tile.
+    pub async fn use_tile(&mut self, tile: Option<Tile>) -> Result<()> {
+        self.gpu.use_tile(tile).await
     }
 
     /// The buffers made so far, weights included. Constant from the second batch of a size on.

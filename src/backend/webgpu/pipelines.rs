@@ -19,9 +19,9 @@ const FEW_ROWS: usize = 8;
 
 /// How products are cut up, the largest first: a smaller one where that makes too few workgroups to fill a GPU.
 const TILES: [Tile; 3] = [
-    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1, double: false },
-    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1, double: false },
-    Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1, double: false },
+    Tile { rows: 64, columns: 64, depth: 16, thread_rows: 8, thread_quads: 1 },
+    Tile { rows: 32, columns: 64, depth: 16, thread_rows: 4, thread_quads: 1 },
+    Tile { rows: 32, columns: 32, depth: 16, thread_rows: 4, thread_quads: 1 },
 ];
 
 /// Workgroups that fill one: two for each of the 132 processors of an H200.
@@ -126,8 +126,8 @@ fn group(
 pub(super) struct Pipelines {
     kernels: Vec<Kernel>,
     compiled: Vec<wgpu::ComputePipeline>,
-    /// By which products are cut up.
-    tiles: Vec<Tile>,
+    /// For all products, if it has been chosen.
+    tile: Option<Tile>,
     /// Whether kernels are compiled with tests of their indices.
     checked: bool,
 }
@@ -157,7 +157,7 @@ impl Pipelines {
 
     /// Compiles them; what a compiler refuses is told to the error scope.
     pub(super) fn new(device: &wgpu::Device, layouts: &Layouts, kernels: &[Kernel], checked: bool) -> Self {
-        let mut pipelines = Self { kernels: Vec::new(), compiled: Vec::new(), tiles: TILES.to_vec(), checked };
+        let mut pipelines = Self { kernels: Vec::new(), compiled: Vec::new(), tile: None, checked };
         kernels.iter().for_each(|&kernel| pipelines.add(device, layouts, kernel));
         pipelines
     }
@@ -185,19 +185,17 @@ impl Pipelines {
         self.kernels.push(kernel);
     }
 
-    /// Cuts products of more than a few rows up by one of these; without any by the usual ones.
-    pub(super) fn use_tiles(&mut self, device: &wgpu::Device, layouts: &Layouts, tiles: &[Tile]) {
-        self.tiles = if tiles.is_empty() { TILES.to_vec() } else { tiles.to_vec() };
+    /// Cuts all products of more than a few rows up like that; without a tile by their shape.
+    pub(super) fn use_tile(&mut self, device: &wgpu::Device, layouts: &Layouts, tile: Option<Tile>) {
+        self.tile = tile;
         let numbers = self.kernels.iter().filter_map(|kernel| match kernel {
             Kernel::LinearSmall(numbers) => Some(*numbers),
             _ => None,
         });
         for numbers in numbers.collect::<Vec<_>>() {
-            for &tile in tiles {
-                let kernel = Kernel::Linear(numbers, tile);
-                if !self.kernels.contains(&kernel) {
-                    self.add(device, layouts, kernel);
-                }
+            let kernel = tile.map(|tile| Kernel::Linear(numbers, tile));
+            if let Some(kernel) = kernel.filter(|kernel| !self.kernels.contains(kernel)) {
+                self.add(device, layouts, kernel);
             }
         }
     }
@@ -224,8 +222,8 @@ impl Pipelines {
         }
         let groups = |tile: Tile| [columns.div_ceil(tile.columns), rows.div_ceil(tile.rows)];
         let fills = |tile: &Tile| groups(*tile).iter().product::<usize>() >= ENOUGH;
-        let smallest = self.tiles.last().unwrap_or(&TILES[0]); // there is always one
-        let tile = *self.tiles.iter().find(|tile| fills(tile)).unwrap_or(smallest);
+        let [.., smallest] = TILES;
+        let tile = self.tile.or(TILES.into_iter().find(fills)).unwrap_or(smallest);
         (Kernel::Linear(numbers, tile), groups(tile))
     }
 }

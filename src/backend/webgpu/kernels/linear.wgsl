@@ -4,10 +4,6 @@
 // {i}, {j}, {a} or {b} stands for one line for each row of a thread, each of its column quads, and each part of the two tiles
 // that a thread fetches: sums are named variables, because an array that a compiler does not unroll lies in slow memory.
 //
-// What a thread reads from workgroup memory for an input is a number for each of its rows and columns, and what it multiplies
-// is their product, so that the larger a thread's part, the less it waits; the weights of one input are read when they are
-// needed, or four times as many would lie in registers.
-//
 // Rows of x and of the weight are filled up with zeros, so that no product needs a guard. What lies beyond the last row or column
 // is made of the last one, and not written: every index is inside its array.
 
@@ -16,12 +12,10 @@ const THREADS_Y = TILE_ROWS / THREAD_ROWS;
 const THREADS = THREADS_X * THREADS_Y;
 const COLUMN_QUADS = TILE_COLUMNS / 4u;
 const DEPTH_QUADS = DEPTH / 4u;
-const X_QUADS = TILE_ROWS * DEPTH_QUADS;
-const WEIGHT_QUADS = DEPTH * COLUMN_QUADS;
 
-// [TILE_ROWS][DEPTH] and [DEPTH][TILE_COLUMNS]. With two of each, one is filled while the other is still read.
-var<workgroup> x_tile: array<Quad, BUFFERS * X_QUADS>;
-var<workgroup> weight_tile: array<Quad, BUFFERS * WEIGHT_QUADS>;
+// [TILE_ROWS][DEPTH] and [DEPTH][TILE_COLUMNS].
+var<workgroup> x_tile: array<Quad, TILE_ROWS * DEPTH_QUADS>;
+var<workgroup> weight_tile: array<Quad, DEPTH * COLUMN_QUADS>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -35,33 +29,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var next_x_{a} = load_x(x_{a});
     var next_weight_{b} = load_weight(weight_{b});
 
-    var buffer = 0u;
     var sum_{i}_{j} = Sum();
     for (var begin = DEPTH; begin <= params.depth; begin += DEPTH) {
-        if BUFFERS == 1u {
-            workgroupBarrier();
-        }
-        x_tile[buffer * X_QUADS + thread + {a}u * THREADS] = next_x_{a};
-        weight_tile[buffer * WEIGHT_QUADS + thread + {b}u * THREADS] = next_weight_{b};
+        workgroupBarrier();
+        x_tile[thread + {a}u * THREADS] = next_x_{a};
+        weight_tile[thread + {b}u * THREADS] = next_weight_{b};
         workgroupBarrier();
         if begin < params.depth {
             next_x_{a} = load_x(x_{a} + begin / 4u);
             next_weight_{b} = load_weight(weight_{b} + begin * params.weight_stride);
         }
-        let rows = buffer * X_QUADS + thread_y * DEPTH_QUADS;
-        let columns = buffer * WEIGHT_QUADS + thread_x;
         for (var k = 0u; k < DEPTH_QUADS; k++) {
-            let row_{i} = x_tile[rows + {i}u * THREADS_Y * DEPTH_QUADS + k];
-            let w0_{j} = weight_tile[columns + (4u * k + 0u) * COLUMN_QUADS + {j}u * THREADS_X];
-            sum_{i}_{j} = multiply_add(sum_{i}_{j}, row_{i}.x, w0_{j});
-            let w1_{j} = weight_tile[columns + (4u * k + 1u) * COLUMN_QUADS + {j}u * THREADS_X];
-            sum_{i}_{j} = multiply_add(sum_{i}_{j}, row_{i}.y, w1_{j});
-            let w2_{j} = weight_tile[columns + (4u * k + 2u) * COLUMN_QUADS + {j}u * THREADS_X];
-            sum_{i}_{j} = multiply_add(sum_{i}_{j}, row_{i}.z, w2_{j});
-            let w3_{j} = weight_tile[columns + (4u * k + 3u) * COLUMN_QUADS + {j}u * THREADS_X];
-            sum_{i}_{j} = multiply_add(sum_{i}_{j}, row_{i}.w, w3_{j});
+            let w0_{j} = weight_tile[(4u * k + 0u) * COLUMN_QUADS + thread_x + {j}u * THREADS_X];
+            let w1_{j} = weight_tile[(4u * k + 1u) * COLUMN_QUADS + thread_x + {j}u * THREADS_X];
+            let w2_{j} = weight_tile[(4u * k + 2u) * COLUMN_QUADS + thread_x + {j}u * THREADS_X];
+            let w3_{j} = weight_tile[(4u * k + 3u) * COLUMN_QUADS + thread_x + {j}u * THREADS_X];
+            let row_{i} = x_tile[(thread_y + {i}u * THREADS_Y) * DEPTH_QUADS + k];
+            sum_{i}_{j} = multiply_add(sum_{i}_{j}, row_{i}, w0_{j}, w1_{j}, w2_{j}, w3_{j});
         }
-        buffer = BUFFERS - 1u - buffer;
     }
     store(first_row + thread_y + {i}u * THREADS_Y, first_quad + thread_x + {j}u * THREADS_X, sum_{i}_{j});
 }

@@ -16,11 +16,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let column = min(quad, params.weight_stride - 1u);
     for (var k = thread / QUADS; k < params.depth / 4u; k += SLICES) {
         let w = 4u * k * params.weight_stride + column;
-        let inputs = load_x(x + k);
-        sum = multiply_add(sum, inputs.x, load_weight(w));
-        sum = multiply_add(sum, inputs.y, load_weight(w + params.weight_stride));
-        sum = multiply_add(sum, inputs.z, load_weight(w + 2u * params.weight_stride));
-        sum = multiply_add(sum, inputs.w, load_weight(w + 3u * params.weight_stride));
+        sum = multiply_add(sum, load_x(x + k), load_weight(w), load_weight(w + params.weight_stride),
+            load_weight(w + 2u * params.weight_stride), load_weight(w + 3u * params.weight_stride));
     }
     sums[thread] = sum;
     workgroupBarrier();

@@ -46,14 +46,12 @@ pub struct Tile {
     pub thread_rows: usize,
     /// Quads of columns that a thread sums.
     pub thread_quads: usize,
-    /// Whether the next inputs are laid beside those that are read, and not in their place.
-    pub double: bool,
 }
 
 impl Tile {
     /// Whether its parts divide each other, rows are whole numbers of it, and it keeps to the limits of every WebGPU.
     pub(super) fn fits(self) -> bool {
-        let Self { rows, columns, depth, thread_rows, thread_quads, .. } = self;
+        let Self { rows, columns, depth, thread_rows, thread_quads } = self;
         let sizes = [rows, columns, depth, thread_rows, thread_quads];
         let whole = !sizes.contains(&0)
             && rows.is_multiple_of(thread_rows)
@@ -63,13 +61,9 @@ impl Tile {
         let deals = |quads: usize| quads.is_multiple_of(self.threads());
         whole
             && self.threads() <= 256
-            && self.buffers() * 4 * depth * (rows + columns) <= 16_384
+            && 4 * depth * (rows + columns) <= 16_384
             && deals(rows * depth / 4)
             && deals(depth * columns / 4)
-    }
-
-    fn buffers(self) -> usize {
-        1 + usize::from(self.double)
     }
 
     /// The threads of a workgroup.
@@ -178,11 +172,10 @@ fn attention(quads: usize, body: &str) -> String {
 }
 
 fn linear(numbers: Numbers, tile: Tile) -> String {
-    let Tile { rows, columns, depth, thread_rows, thread_quads, .. } = tile;
-    let buffers = tile.buffers();
+    let Tile { rows, columns, depth, thread_rows, thread_quads } = tile;
     let sizes = format!(
         "const TILE_ROWS = {rows}u;\nconst TILE_COLUMNS = {columns}u;\nconst DEPTH = {depth}u;\n\
-         const THREAD_ROWS = {thread_rows}u;\nconst THREAD_QUADS = {thread_quads}u;\nconst BUFFERS = {buffers}u;\n"
+         const THREAD_ROWS = {thread_rows}u;\nconst THREAD_QUADS = {thread_quads}u;\n"
     );
     let fetched = |quads: usize| quads / tile.threads();
     let times = [

@@ -16,9 +16,9 @@ fn load_weight(at: u32) -> Quad {
     return Quad(weight[at]);
 }
 
-// Adds an input of one row times that of four outputs.
-fn multiply_add(sum: Sum, x: f32, w: Quad) -> Sum {
-    return fma(vec4(x), w, sum);
+// Adds four inputs of one row times those of four outputs.
+fn multiply_add(sum: Sum, x: Quad, w0: Quad, w1: Quad, w2: Quad, w3: Quad) -> Sum {
+    return fma(vec4(x.w), w3, fma(vec4(x.z), w2, fma(vec4(x.y), w1, fma(vec4(x.x), w0, sum))));
 }
 
 fn finish(sum: Sum, row: u32, quad: u32) -> vec4<f32> {

@@ -17,9 +17,13 @@ fn load_weight(at: u32) -> Quad {
     return weight[at];
 }
 
-// Adds four inputs of one row times those of four outputs.
-fn multiply_add(sum: Sum, x: u32, w: Quad) -> Sum {
-    return sum + Sum(dot4I8Packed(x, w.x), dot4I8Packed(x, w.y), dot4I8Packed(x, w.z), dot4I8Packed(x, w.w));
+fn dots(x: u32, w: Quad) -> Sum {
+    return Sum(dot4I8Packed(x, w.x), dot4I8Packed(x, w.y), dot4I8Packed(x, w.z), dot4I8Packed(x, w.w));
+}
+
+// Adds sixteen inputs of one row times those of four outputs.
+fn multiply_add(sum: Sum, x: Quad, w0: Quad, w1: Quad, w2: Quad, w3: Quad) -> Sum {
+    return sum + dots(x.x, w0) + dots(x.y, w1) + dots(x.z, w2) + dots(x.w, w3);
 }
 
 fn finish(sum: Sum, row: u32, quad: u32) -> vec4<f32> {
