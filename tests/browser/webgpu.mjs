@@ -139,6 +139,17 @@ export function sameInF16(on) {
   });
 }
 
+/** What is said on one that has not. */
+export function refusesF16(on) {
+  test('f16 is refused without shader-f16, or the CPU computes and says why', async () => {
+    const options = { ...model('bert-bio'), precision: 'f16' };
+    assert.equal((await loadFailure(on.tiny.page, options)).code, 'E_GPU_LIMITS');
+    const { engine } = await on.tiny.load({ ...options, backend: 'auto' });
+    assert.equal(engine.backend, 'simd');
+    assert.match(engine.reason, /shader-f16/);
+  });
+}
+
 /** Which engine computes and why; `without` opens a browser that offers no adapter and takes insecure.test for this machine. */
 export function choices(on, without) {
   describe('the choice', () => {
