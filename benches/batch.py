@@ -90,7 +90,10 @@ def main(arguments):
             subprocess.run([CLINLITE, "export", MODEL, "--to", "hf", "--out", home / "hf"], check=True, stdout=subprocess.DEVNULL)
             ways["transformers"] = transformers
         cells = [(name, way, threads) for threads in (1, 2) for name, way in ways.items()]
-        rounds = [{(name, threads): way(home, threads) for name, way, threads in cells} for _ in range(arguments.rounds)]
+        rounds = []
+        for number in range(1, arguments.rounds + 1):
+            rounds.append({(name, threads): way(home, threads) for name, way, threads in cells})
+            print(f"round {number} of {arguments.rounds}", file=sys.stderr)
     for name, _, threads in cells:
         seconds = statistics.median(times[name, threads] for times in rounds)
         ratios = sorted(times["one call a file", threads] / times[name, threads] for times in rounds)
