@@ -1,7 +1,8 @@
 //! Two engines for one model: a fast one that may fail, and a sure one that goes on from there.
 //!
 //! Every weight is held in both forms, tables in the one that both look up in, so that a pass which the fast engine could not
-//! end is done again at once, in the middle of a note. Which engine computes is decided anew by every [`Backend::embed`], the first operation of a pass.
+//! end is done again at once, in the middle of a note. Which engine computes is decided anew by every [`Backend::embed`], the
+//! first operation of a pass.
 
 use std::ops::Range;
 use std::sync::Mutex;

@@ -67,9 +67,9 @@ fn told(error: &wgpu::Error) -> (ErrorKind, String) {
         wgpu::Error::OutOfMemory { .. } => {
             (ErrorKind::OutOfMemory, "the GPU has no memory left: judge fewer windows at once".into())
         }
-        wgpu::Error::Validation { description, .. } => (ErrorKind::Backend, format!("webgpu: {}", line(description))),
+        wgpu::Error::Validation { description, .. } => (ErrorKind::Backend, line(description)),
         wgpu::Error::Internal { description, .. } => {
-            (ErrorKind::Backend, format!("webgpu, inside the driver: {}", line(description)))
+            (ErrorKind::Backend, format!("inside the GPU driver: {}", line(description)))
         }
     }
 }
