@@ -57,7 +57,9 @@ fn a_placeholder_is_one_piece_whatever_it_holds() {
 #[test]
 fn findings_come_with_their_entities() {
     let tagger = Tagger::load(SimdBackend::new(), &fixture("bert-bio")).expect("loads");
-    let knowledge = Knowledge::default().with_rules("MY-1 undone forward zzz").expect("a rule");
+    // Of whatever label, problems too, which acts do not touch otherwise.
+    let rules = "MY-1 undone forward zzz\nMY-2 spare other problem";
+    let knowledge = Knowledge::default().with_rules(rules).expect("two rules");
     let tagging = block_on(tagger.with_knowledge(knowledge).tag("zzz fever rash cough", TagOptions::default()));
     let tagging = tagging.expect("tags");
     assert!(!tagging.entities.is_empty());
