@@ -25,8 +25,8 @@ pub trait Trial<B: Backend> {
     fn max_length(&self) -> usize;
     /// So many sequences of that length, of any words.
     fn trial(&self, sequences: usize) -> Pass;
-    /// The logits of a pass, its steps one after the other.
-    fn logits(&self, pass: &Pass) -> impl Future<Output = Result<Vec<f32>>>;
+    /// The logits of each step of a pass.
+    fn logits(&self, pass: &Pass) -> impl Future<Output = Result<Vec<Vec<f32>>>>;
 }
 
 impl<B: Backend> Trial<B> for Tagger<B> {
@@ -42,8 +42,8 @@ impl<B: Backend> Trial<B> for Tagger<B> {
         self.trial(sequences)
     }
 
-    async fn logits(&self, pass: &Pass) -> Result<Vec<f32>> {
-        Ok(self.judge(pass).await?.into_iter().flat_map(super::ner::Judged::into_logits).collect())
+    async fn logits(&self, pass: &Pass) -> Result<Vec<Vec<f32>>> {
+        Ok(self.judge(pass).await?.into_iter().map(super::ner::Judged::into_logits).collect())
     }
 }
 
@@ -60,8 +60,8 @@ impl<B: Backend> Trial<B> for SequenceClassifier<B> {
         self.trial(sequences)
     }
 
-    async fn logits(&self, pass: &Pass) -> Result<Vec<f32>> {
-        Ok(self.judge(pass).await?.into_iter().flat_map(super::sequences::Judged::into_logits).collect())
+    async fn logits(&self, pass: &Pass) -> Result<Vec<Vec<f32>>> {
+        Ok(self.judge(pass).await?.into_iter().map(super::sequences::Judged::into_logits).collect())
     }
 }
 
@@ -92,7 +92,9 @@ where
     let fast = fastest(model, &many, &now).await? / many.rows() as f64;
     match () {
         () if !engine.choice().fast => (), // it failed, and the engine says how
-        () if !agree(&expected, &found) => engine.prefer(false, format!("{fast_name} gave other answers in a trial")),
+        () if !agree(&expected.concat(), &found.concat()) => {
+            engine.prefer(false, format!("{fast_name} gave other answers in a trial"))
+        }
         // Results name the reason and hold no time: the same question twice gives the same bytes.
         () if fast < sure => engine.prefer(true, format!("faster than {sure_name} in a trial")),
         () => engine.prefer(false, format!("faster than {fast_name} in a trial")),

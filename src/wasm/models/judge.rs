@@ -10,11 +10,12 @@ use super::engine::{self, Engine};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::tasks::classify::Classifier;
-use crate::tasks::ner::{self, Tagger};
+use crate::tasks::ner::Tagger;
 use crate::tasks::nli::Nli;
 use crate::tasks::pass::Pass;
 use crate::tasks::relation::Extractor;
-use crate::tasks::sequences::{self, SequenceClassifier};
+use crate::tasks::sequences::SequenceClassifier;
+use crate::tasks::trial::Trial;
 
 /// The logits of the steps of a pass, once the engine has them.
 pub(super) type Judging<'a> = Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>>> + 'a>>;
@@ -37,68 +38,59 @@ pub(super) trait Judge {
     }
 }
 
-impl Judge for Tagger<Engine> {
+/// A task, and what reads its passes.
+trait Task {
+    type Reader: Trial<Engine>;
+    fn reader(&self) -> &Self::Reader;
+}
+
+impl Task for Tagger<Engine> {
+    type Reader = Self;
+
+    fn reader(&self) -> &Self {
+        self
+    }
+}
+
+impl Task for Classifier<Engine> {
+    type Reader = SequenceClassifier<Engine>;
+
+    fn reader(&self) -> &Self::Reader {
+        self.sequences()
+    }
+}
+
+impl Task for Nli<Engine> {
+    type Reader = SequenceClassifier<Engine>;
+
+    fn reader(&self) -> &Self::Reader {
+        self.sequences()
+    }
+}
+
+impl Task for Extractor<Engine> {
+    type Reader = SequenceClassifier<Engine>;
+
+    fn reader(&self) -> &Self::Reader {
+        self.sequences()
+    }
+}
+
+impl<T: Task> Judge for T {
     fn engine(&self) -> &Engine {
-        self.backend()
+        self.reader().engine()
     }
 
     fn max_length(&self) -> usize {
-        self.window().max_length
+        self.reader().max_length()
     }
 
     fn trial(&self, sequences: usize) -> Pass {
-        self.trial(sequences)
+        self.reader().trial(sequences)
     }
 
     fn judge<'a>(&'a self, pass: &'a Pass) -> Judging<'a> {
-        Box::pin(async {
-            let judged = self.judge(pass).await?;
-            Ok(judged.into_iter().map(ner::Judged::into_logits).collect())
-        })
-    }
-}
-
-/// A task that stands on a classifier of sequences.
-trait OnSequences {
-    fn classifier(&self) -> &SequenceClassifier<Engine>;
-}
-
-impl OnSequences for Classifier<Engine> {
-    fn classifier(&self) -> &SequenceClassifier<Engine> {
-        self.sequences()
-    }
-}
-
-impl OnSequences for Nli<Engine> {
-    fn classifier(&self) -> &SequenceClassifier<Engine> {
-        self.sequences()
-    }
-}
-
-impl OnSequences for Extractor<Engine> {
-    fn classifier(&self) -> &SequenceClassifier<Engine> {
-        self.sequences()
-    }
-}
-
-impl<T: OnSequences> Judge for T {
-    fn engine(&self) -> &Engine {
-        self.classifier().backend()
-    }
-
-    fn max_length(&self) -> usize {
-        self.classifier().window().max_length
-    }
-
-    fn trial(&self, sequences: usize) -> Pass {
-        self.classifier().trial(sequences)
-    }
-
-    fn judge<'a>(&'a self, pass: &'a Pass) -> Judging<'a> {
-        Box::pin(async {
-            let judged = self.classifier().judge(pass).await?;
-            Ok(judged.into_iter().map(sequences::Judged::into_logits).collect())
-        })
+        Box::pin(self.reader().logits(pass))
     }
 }
 

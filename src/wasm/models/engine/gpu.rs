@@ -104,8 +104,8 @@ impl Trial<Engine> for dyn Judge {
         Judge::trial(self, sequences)
     }
 
-    async fn logits(&self, pass: &Pass) -> Result<Vec<f32>> {
-        Ok(self.judge(pass).await?.concat())
+    async fn logits(&self, pass: &Pass) -> Result<Vec<Vec<f32>>> {
+        self.judge(pass).await
     }
 }
 
