@@ -23,7 +23,7 @@ async function workers() {
   const host = await open();
   const { page } = await host.newPage({ path: '/tests/blank.html' });
   const { times, memory, kernels, windows } = await page.evaluate(async (model, note, rounds) => {
-    const { load } = await import('/pkg/index.js');
+    const { load } = await import('/pkg/dist/index.js');
     const taggers = [await load({ model, workers: 1 }), await load({ model, workers: 2 })];
     const times = taggers.map(() => []);
     let windows;
@@ -49,7 +49,7 @@ async function coldStart(pkg) {
   const { page } = await host.newPage({ path: '/tests/blank.html' });
   const times = await page.evaluate(async (model) => {
     const before = performance.now();
-    const { load } = await import('/pkg/index.js');
+    const { load } = await import('/pkg/dist/index.js');
     const tagger = await load({ model });
     const ready = performance.now();
     const { entities } = await tagger.tag('Admitted with pneumonia and treated with ceftriaxone.');

@@ -3,12 +3,12 @@
  * what writes results in other forms, a module of its own.
  */
 
-import init, { Kernels } from './dist/clinlite.js';
-import startWriter from './dist/clinlite_export.js';
+import init, { Kernels } from './build/glue/clinlite.js';
 import { failure, request } from './files.js';
 
-const BUILDS = { plain: new URL('./dist/clinlite_bg.wasm', import.meta.url), relaxed: new URL('./dist/clinlite_relaxed_bg.wasm', import.meta.url) };
-const EXPORTS = new URL('./dist/clinlite_export_bg.wasm', import.meta.url);
+// Beside the bundled script, in `dist`.
+const BUILDS = { plain: new URL('./clinlite_bg.wasm', import.meta.url), relaxed: new URL('./clinlite_relaxed_bg.wasm', import.meta.url) };
+const EXPORTS = new URL('./clinlite_export_bg.wasm', import.meta.url);
 
 /** The smallest modules with one instruction of an extension: `i32x4.dot_i16x8_s`, `i32x4.relaxed_dot_i8x16_i7x16_add_s`. */
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 123, 1, 123, 3, 2, 1, 0, 10, 11, 1, 9, 0, 32, 0, 32, 0, 253, 186, 1, 11];
@@ -33,11 +33,11 @@ export async function startEngine({ wasm = BUILDS, module, kernels }) {
   }
 }
 
-/** Starts what writes results, from its own place where `source` is only true: its compiled module, for other workers. */
+/** Starts what writes results, from its own place where `source` is only true: `{ module, write }`, the module for other workers. */
 export async function startExport(source) {
-  const module = await compile(source === true ? EXPORTS : source);
-  await startWriter({ module_or_path: module });
-  return module;
+  const [module, { default: start, write }] = await Promise.all([compile(source === true ? EXPORTS : source), import('./build/glue/clinlite_export.js')]);
+  await start({ module_or_path: module });
+  return { module, write };
 }
 
 function knows(probe) {

@@ -3,7 +3,7 @@
  * worker. WebAssembly verifies every hash itself.
  */
 
-import { Files } from './dist/clinlite.js';
+import { Files } from './build/glue/clinlite.js';
 
 const CACHE = 'clinlite models';
 

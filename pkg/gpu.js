@@ -2,7 +2,7 @@
  * The graphics processor of a worker: whether there is one that may be used, and the windows that wait for it.
  */
 
-import * as wasm from './dist/clinlite.js';
+import * as wasm from './build/glue/clinlite.js';
 import { failure } from './files.js';
 
 /** Opens a device for one model: `{ gpu }`, or `{ reason }` why the CPU computes. Asked for by name, it must be there. */

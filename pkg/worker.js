@@ -5,8 +5,7 @@
  * inside WebAssembly leaves the instance in an unknown state: the worker says `broken` and is ended by the page.
  */
 
-import { Classifier, Extractor, Knowledge, Nli, Tagger } from './dist/clinlite.js';
-import { write } from './dist/clinlite_export.js';
+import { Classifier, Extractor, Knowledge, Nli, Tagger } from './build/glue/clinlite.js';
 import { startEngine, startExport } from './engine.js';
 import { failure, fetchFolder, handOver, listFolder, setAside, takeBack } from './files.js';
 import { openGpu, Together } from './gpu.js';
@@ -19,7 +18,7 @@ let tagger; // what finds the entities for a relation model, where there is one
 let fetched; // the files, until they are shared
 let instance; // its memory
 let together; // windows that wait for the graphics processor, where the model lies on one
-let writes = false; // whether results can be written in other forms
+let write; // writes results in other forms, where that was asked for
 let ready; // since when the model is, in milliseconds
 const jobs = new Map();
 let queue = Promise.resolve();
@@ -68,7 +67,7 @@ async function load({ task, knowledge, folders, files, markers, wasm, module, ke
   const { memory, ...chosen } = await engine;
   instance = memory;
   const [laidOn, written] = await Promise.all([devices, writer]);
-  writes = written !== null;
+  write = written?.write;
   [model, tagger] = contents.map((folder, i) => {
     const [{ gpu, reason }, of] = [laidOn[i], i ? Tagger : tasks[task]];
     return verified(folder.address, () => of.load(handOver(folder), gpu, reason, of === Tagger ? known(knowledge) : markers));
@@ -82,7 +81,7 @@ async function load({ task, knowledge, folders, files, markers, wasm, module, ke
   const capacity = Math.max(1, ...Array.from(together.values(), (windows) => windows.capacity));
   if (tagger) about.tagger = JSON.parse(tagger.about()).model;
   const bytes = contents.flatMap((folder) => folder.files).reduce((sum, { content }) => sum + content.length, 0);
-  return { about: { ...about, kernels: chosen.kernels, bytes }, capacity, ...chosen, exports: written };
+  return { about: { ...about, kernels: chosen.kernels, bytes }, capacity, ...chosen, exports: written?.module };
 }
 
 /** The rules that ship with what the page adds; nothing where it adds nothing, for the tagger has those that ship. */
@@ -134,7 +133,7 @@ const starts = {
 
 /** A question of no passes: a result in another form. */
 function writing({ note, document, format, options }) {
-  if (!writes) throw failure('E_INPUT', 'export() needs load({ exports: true })');
+  if (!write) throw failure('E_INPUT', 'export() needs load({ exports: true })');
   return { windows: 0, finish: () => write(note, document, format, options), free() {} };
 }
 

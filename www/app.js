@@ -1,6 +1,6 @@
 /** The demo: a page on the public API of the package, and on nothing else. */
 
-import { load } from './pkg/index.js';
+import { load } from './pkg/dist/index.js';
 import { Egress } from './egress.js';
 import { samples } from './samples.js';
 import { View } from './view.js';

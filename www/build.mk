@@ -7,10 +7,13 @@ RELAXED_FILE := $(RELAXED)/wasm32-unknown-unknown/wasm-release/clinlite.wasm
 # What writes results in other forms: most pages never download it.
 EXPORT    := target/wasm32-unknown-unknown/wasm-small/clinlite.wasm
 BINDGEN   := target/tools/debug/bindgen
-WASM_OPT  := pkg/build/node_modules/.package-lock.json
+# The scripts that wasm-bindgen writes; what a page downloads is bundled from them and the sources of the package.
+GLUE      := pkg/build/glue
+BUILDERS  := pkg/build/node_modules/.package-lock.json
 BROWSER   := tests/browser/node_modules/.package-lock.json
 PEERS     := benches/web/node_modules/.package-lock.json
 SHRINK    := node pkg/build/node_modules/binaryen/bin/wasm-opt -O3
+BUNDLE    := node pkg/build/node_modules/esbuild/bin/esbuild --bundle --minify --format=esm --target=es2022 --log-level=warning
 NPM_CI    := npm ci --no-fund --no-audit --loglevel=error --prefix
 
 demo: pkg ## build the page and serve it on localhost
@@ -18,8 +21,8 @@ demo: pkg ## build the page and serve it on localhost
 
 wasm: $(WASM_FILE) ## the library as WebAssembly
 
-pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm pkg/dist/clinlite_export_bg.wasm pkg/dist/tagging-1.json ## the npm package, ready to serve
-	cmp pkg/dist/clinlite.js $(RELAXED)/dist/clinlite.js # one script for both
+pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm pkg/dist/clinlite_export_bg.wasm pkg/dist/index.js pkg/dist/tagging-1.json ## the npm package, ready to serve
+	cmp $(GLUE)/clinlite.js $(RELAXED)/glue/clinlite.js # one script for both
 	node pkg/build/sizes.mjs
 
 # cargo knows whether there is something to do; an untouched file leaves what follows alone.
@@ -37,24 +40,28 @@ $(BINDGEN): pkg/build/bindgen.rs pkg/build/Cargo.toml pkg/build/Cargo.lock
 	cargo build --locked --manifest-path pkg/build/Cargo.toml --target-dir target/tools
 	touch $@
 
-$(WASM_OPT): pkg/build/package-lock.json
-	$(NPM_CI) pkg/build
+$(BUILDERS): pkg/build/package-lock.json
+	$(NPM_CI) pkg/build --ignore-scripts
 	touch $@
 
-pkg/dist/clinlite_bg.wasm: $(WASM_FILE) $(BINDGEN) $(WASM_OPT)
-	$(BINDGEN) $< $(@D) clinlite
-	$(SHRINK) $@ -o $@.small
-	mv $@.small $@
-
-pkg/dist/clinlite_relaxed_bg.wasm: $(RELAXED_FILE) $(BINDGEN) $(WASM_OPT)
-	$(BINDGEN) $< $(RELAXED)/dist clinlite
+pkg/dist/clinlite_bg.wasm: $(WASM_FILE) $(BINDGEN) $(BUILDERS)
+	$(BINDGEN) $< $(GLUE) clinlite
 	mkdir -p $(@D)
-	$(SHRINK) $(RELAXED)/dist/clinlite_bg.wasm -o $@
+	$(SHRINK) $(GLUE)/$(@F) -o $@
 
-pkg/dist/clinlite_export_bg.wasm: $(EXPORT) $(BINDGEN) $(WASM_OPT)
-	$(BINDGEN) $< $(@D) clinlite_export
-	$(SHRINK) $@ -o $@.small
-	mv $@.small $@
+pkg/dist/clinlite_relaxed_bg.wasm: $(RELAXED_FILE) $(BINDGEN) $(BUILDERS)
+	$(BINDGEN) $< $(RELAXED)/glue clinlite
+	mkdir -p $(@D)
+	$(SHRINK) $(RELAXED)/glue/clinlite_bg.wasm -o $@
+
+pkg/dist/clinlite_export_bg.wasm: $(EXPORT) $(BINDGEN) $(BUILDERS)
+	$(BINDGEN) $< $(GLUE) clinlite_export
+	mkdir -p $(@D)
+	$(SHRINK) $(GLUE)/$(@F) -o $@
+
+# One script for the page, one for a worker, and one that a worker asks for when results are to be written in other forms.
+pkg/dist/index.js: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_export_bg.wasm $(wildcard pkg/*.js)
+	$(BUNDLE) pkg/index.js pkg/worker.js --splitting --chunk-names=[name] --outdir=$(@D)
 
 pkg/dist/tagging-1.json: docs/schema/tagging-1.json
 	mkdir -p $(@D)

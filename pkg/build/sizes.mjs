@@ -3,32 +3,31 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 
-const root = new URL('../', import.meta.url);
-const { files } = JSON.parse(readFileSync(new URL('package.json', root)));
-const dist = readdirSync(new URL('dist/', root)).map((file) => `dist/${file}`);
+const dist = new URL('../dist/', import.meta.url);
 
 /** The most that the scripts and the larger WebAssembly of the engine may take, compressed with gzip. */
 export const BUDGET = 445_000;
 
+/** What writes results in other forms: downloaded where a page asks for it. */
+const EXPORT = ['clinlite_export.js', 'clinlite_export_bg.wasm'];
+
 /** One row a file that a page may download: `{ file, raw, gzip, brotli }`. */
 export function sizes() {
-  const served = [...files, ...dist].filter((file) => /\.(js|wasm)$/.test(file)).sort();
+  const served = readdirSync(dist).filter((file) => /\.(js|wasm)$/.test(file)).sort();
   return served.map((file) => {
-    const bytes = readFileSync(new URL(file, root));
+    const bytes = readFileSync(new URL(file, dist));
     return { file, raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length, brotli: brotliCompressSync(bytes).length };
   });
 }
 
-/** What writes results in other forms: downloaded where a page asks for it. */
-const EXPORT = 'dist/clinlite_export_bg.wasm';
-
-/** What one page downloads at most: all scripts and the larger WebAssembly of the engine. */
+/** What a page that finds, relates or classifies downloads at most: the scripts and the larger WebAssembly of the engine. */
 export function download(rows) {
-  const isEngine = ({ file }) => file.endsWith('.wasm') && file !== EXPORT;
-  const most = (kind) => Math.max(...rows.filter(isEngine).map((row) => row[kind]));
-  const scripts = (kind) => rows.filter(({ file }) => file.endsWith('.js')).reduce((sum, row) => sum + row[kind], 0);
-  const [raw, gzip, brotli] = ['raw', 'gzip', 'brotli'].map((kind) => most(kind) + scripts(kind));
-  return { file: 'scripts and larger engine', raw, gzip, brotli };
+  const engine = rows.filter(({ file }) => !EXPORT.includes(file));
+  const of = (kind) => {
+    const [scripts, builds] = ['.js', '.wasm'].map((type) => engine.filter(({ file }) => file.endsWith(type)).map((row) => row[kind]));
+    return scripts.reduce((sum, bytes) => sum + bytes, 0) + Math.max(...builds);
+  };
+  return { file: 'scripts and larger engine', raw: of('raw'), gzip: of('gzip'), brotli: of('brotli') };
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {

@@ -119,7 +119,7 @@ describe('another browser', () => {
   });
 
   const withWorker = (script) => loose.evaluate(async (model, script) => {
-    const { load } = await import('/pkg/index.js');
+    const { load } = await import('/pkg/dist/index.js');
     const workerFactory = () => new Worker(script, { type: 'module' });
     try {
       const tagger = await load({ model, workerFactory });

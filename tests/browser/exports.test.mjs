@@ -198,13 +198,13 @@ describe('what writes results', () => {
   test('that is missing or damaged is said when the model is loaded', async () => {
     const failed = async (exports) => {
       const [code] = await tiny.page.evaluate(async (exports) => {
-        const { load } = await import('/pkg/index.js');
+        const { load } = await import('/pkg/dist/index.js');
         return load({ model: '/models/bert-bio/', backend: 'simd', exports }).then(() => [], ({ code, message }) => [code, message]);
       }, exports);
       return code;
     };
     assert.equal(await failed('/pkg/dist/none.wasm'), 'E_WASM_FETCH');
-    assert.equal(await failed('/pkg/index.js'), 'E_WASM_MIME');
+    assert.equal(await failed('/pkg/dist/index.js'), 'E_WASM_MIME');
     assert.equal(await failed(address), undefined);
   });
 });

@@ -100,7 +100,7 @@ export async function until(holds, what) {
 /** Loads the model in a page, on the CPU unless the options say otherwise, and keeps the tagger as `window.tagger`. */
 export async function loadTagger(page, options) {
   return page.evaluate(async (options) => {
-    const { load } = await import('/pkg/index.js');
+    const { load } = await import('/pkg/dist/index.js');
     globalThis.tagger?.dispose();
     globalThis.tagger = await load(options);
     const { engine, kernels, model, bytes } = globalThis.tagger;
@@ -111,7 +111,7 @@ export async function loadTagger(page, options) {
 /** `{ code, name, message }` of what `load()` throws, or `{ loaded: true }`. */
 export async function loadFailure(page, options) {
   return page.evaluate(async (options) => {
-    const { load } = await import('/pkg/index.js');
+    const { load } = await import('/pkg/dist/index.js');
     try {
       (await load(options)).dispose();
       return { loaded: true };

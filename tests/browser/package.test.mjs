@@ -51,7 +51,7 @@ function tag(note, options) {
 describe('loading', () => {
   test('reports bytes, names engine and model', async () => {
     const loaded = await page.evaluate(async (model) => {
-      const { load } = await import('/pkg/index.js');
+      const { load } = await import('/pkg/dist/index.js');
       const progress = [];
       const tagger = await load({ model, onProgress: (event) => progress.push(event) });
       const { engine, bytes } = tagger;
@@ -115,7 +115,7 @@ describe('loading', () => {
   test('the WebAssembly may come as bytes or compiled, without being fetched again', async () => {
     const before = host.served.filter((url) => url.endsWith('.wasm')).length;
     const loaded = await page.evaluate(async (model) => {
-      const { load } = await import('/pkg/index.js');
+      const { load } = await import('/pkg/dist/index.js');
       const bytes = await (await fetch('/pkg/dist/clinlite_bg.wasm')).arrayBuffer();
       const answers = [];
       for (const wasm of [bytes, new Uint8Array(bytes), await WebAssembly.compile(bytes)]) {
@@ -131,7 +131,7 @@ describe('loading', () => {
 
   test('can be cancelled', async () => {
     const failure = await page.evaluate(async (model) => {
-      const { load, ClinliteError } = await import('/pkg/index.js');
+      const { load, ClinliteError } = await import('/pkg/dist/index.js');
       const stop = new AbortController();
       try {
         await load({ model, signal: stop.signal, onProgress: () => stop.abort() });
@@ -279,9 +279,9 @@ describe('breaking and ending', () => {
   /** What becomes of two notes, and of a third after them, when the first `trapping` workers trap at every window. */
   function withTraps(trapping) {
     return loose.evaluate(async (model, trapping) => {
-      const { load } = await import('/pkg/index.js');
+      const { load } = await import('/pkg/dist/index.js');
       let workers = 0;
-      const workerFactory = () => new Worker(workers++ < trapping ? '/tests/trap.js' : '/pkg/worker.js', { type: 'module' });
+      const workerFactory = () => new Worker(workers++ < trapping ? '/tests/trap.js' : '/pkg/dist/worker.js', { type: 'module' });
       const tagger = await load({ model, workerFactory, workers: 1 });
       const outcome = (promise) => promise.then(({ entities }) => entities.length, ({ code }) => code);
       const both = await Promise.all([outcome(tagger.tag('Patient has pneumonia.')), outcome(tagger.tag('Patient has fever.'))]);
@@ -316,7 +316,7 @@ describe('breaking and ending', () => {
 
   test('a worker that cannot start is E_WORKER', async () => {
     const code = await loose.evaluate(async () => {
-      const { load } = await import('/pkg/index.js');
+      const { load } = await import('/pkg/dist/index.js');
       const workerFactory = () => new Worker('/tests/nothing.js', { type: 'module' });
       return load({ model: '/models/x/', workerFactory }).then(() => 'loaded', ({ code }) => code);
     });

@@ -301,7 +301,7 @@ test('the page and the command line give the same document', async () => {
   rmSync(folder, { recursive: true });
   const { page } = await host.newPage({ path: '/tests/blank.html' });
   const inPage = await page.evaluate(async (note) => {
-    const { load } = await import('/pkg/index.js');
+    const { load } = await import('/pkg/dist/index.js');
     const tagger = await load({ model: '/models/clinlite-ner-en/', backend: 'simd' });
     return tagger.tag(note);
   }, note);

@@ -126,7 +126,7 @@ describe('a worker that dies', () => {
   function install() {
     globalThis.made = [];
     globalThis.workerFactory = () => {
-      globalThis.made.push(new Worker('/pkg/worker.js', { type: 'module' }));
+      globalThis.made.push(new Worker('/pkg/dist/worker.js', { type: 'module' }));
       return globalThis.made.at(-1);
     };
     globalThis.kill = (number, loudly) => {
@@ -135,7 +135,7 @@ describe('a worker that dies', () => {
       else worker?.terminate();
     };
     globalThis.fresh = async (options) => {
-      const { load } = await import('/pkg/index.js');
+      const { load } = await import('/pkg/dist/index.js');
       globalThis.tagger?.dispose();
       globalThis.made = [];
       globalThis.tagger = await load({ workerFactory: globalThis.workerFactory, backend: 'simd', ...options });
@@ -270,7 +270,7 @@ describe('ending', () => {
 
   test('a number of workers that is none is E_INPUT', async () => {
     const codes = await page.evaluate(async (model) => {
-      const { load } = await import('/pkg/index.js');
+      const { load } = await import('/pkg/dist/index.js');
       return Promise.all([0, -1, 1.5, 65, NaN, 'many', null, {}].map((workers) => load({ model, workers }).catch(({ code }) => code)));
     }, TAGGER);
     assert.deepEqual(codes, Array(8).fill('E_INPUT'));

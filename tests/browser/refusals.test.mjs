@@ -163,9 +163,9 @@ describe('breaking and ending', () => {
   test('a trap ends the worker, and a fresh one does the pass again', async () => {
     const loose = (await tiny.host.newPage({ path: '/without-policy.html' })).page;
     const answer = await loose.evaluate(async () => {
-      const { load } = await import('/pkg/index.js');
+      const { load } = await import('/pkg/dist/index.js');
       let workers = 0;
-      const workerFactory = () => new Worker(workers++ ? '/pkg/worker.js' : '/tests/trap.js', { type: 'module' });
+      const workerFactory = () => new Worker(workers++ ? '/pkg/dist/worker.js' : '/tests/trap.js', { type: 'module' });
       const classifier = await load({ model: '/models/classify/', task: 'classify', workerFactory, workers: 1 });
       const { labels } = await classifier.classify('No rash.');
       classifier.dispose();

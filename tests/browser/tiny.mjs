@@ -57,7 +57,7 @@ function serve(name, folder, edit = () => {}) {
 
 /** In the page: loads a model as `window.loaded`, on the CPU unless the options say otherwise; what it says about itself. */
 async function load(options) {
-  const { load } = await import('/pkg/index.js');
+  const { load } = await import('/pkg/dist/index.js');
   globalThis.loaded?.dispose();
   globalThis.loaded = await load({ backend: 'simd', ...options });
   const { engine, model, tagger, bytes } = globalThis.loaded;

@@ -60,7 +60,7 @@ async function onCpu(tiny, options, notes) {
 
 /** In the page: reads many notes at once; also says what was compiled for it. */
 async function together({ options, notes }) {
-  const { load } = await import('/pkg/index.js');
+  const { load } = await import('/pkg/dist/index.js');
   const workerFactory = () => new Worker('/tests/gpu.js?fault=watched', { type: 'module' });
   const tagger = await load({ ...options, workerFactory });
   const documents = await Promise.all(notes.map((note) => tagger.tag(note)));
@@ -192,8 +192,8 @@ export function choices(on, without) {
 }
 
 /** In the page: loads a model whose first worker has a fault, reads a note, then another; what was seen. */
-async function misbehave({ fault, after = 0, later = '/pkg/worker.js', note, options }) {
-  const { load } = await import('/pkg/index.js');
+async function misbehave({ fault, after = 0, later = '/pkg/dist/worker.js', note, options }) {
+  const { load } = await import('/pkg/dist/index.js');
   const engines = [];
   const addresses = [`/tests/gpu.js?fault=${fault}&after=${after}`];
   const workerFactory = () => new Worker(addresses.pop() ?? later, { type: 'module' });
@@ -209,7 +209,7 @@ async function misbehave({ fault, after = 0, later = '/pkg/worker.js', note, opt
 
 /** In the page: the code of what loading a model throws whose graphics processor is asked for and has a fault. */
 async function refusal(fault) {
-  const { load } = await import('/pkg/index.js');
+  const { load } = await import('/pkg/dist/index.js');
   const workerFactory = () => new Worker(`/tests/gpu.js?fault=${fault}`, { type: 'module' });
   const failed = await load({ model: '/models/bert-bio/', backend: 'webgpu', allowSoftware: true, workerFactory }).catch((error) => error);
   return failed.code;

@@ -8,7 +8,7 @@ const starts = {
     return async () => ['a page without any engine'];
   },
   async clinlite() {
-    const { load } = await import('/pkg/index.js');
+    const { load } = await import('/pkg/dist/index.js');
     const tagger = await load({ model: `/models/${model}/int8/`, workers: Number(workers) });
     return async (note) => (await tagger.tag(note)).entities;
   },

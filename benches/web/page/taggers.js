@@ -6,11 +6,11 @@ const wordsOf = (text) => text.split(/\s+/).filter(Boolean);
 
 /** The npm package, with so many workers; `started()` says how many it really has. */
 async function loadClinlite({ folder, workers }) {
-  const { load } = await import('/pkg/index.js');
+  const { load } = await import('/pkg/dist/index.js');
   let started = 0;
   const workerFactory = () => {
     started += 1;
-    return new Worker('/pkg/worker.js', { type: 'module' });
+    return new Worker('/pkg/dist/worker.js', { type: 'module' });
   };
   const tagger = await load({ model: folder, workers, workerFactory });
   const tag = async (note) => {

@@ -26,7 +26,7 @@ function native() {
 
 /** In the page: the document of the note by a model that is loaded for it. */
 async function ask(options, note) {
-  const { load } = await import('/pkg/index.js');
+  const { load } = await import('/pkg/dist/index.js');
   const tagger = await load({ backend: 'simd', ...options });
   const document = await tagger.tag(note);
   tagger.dispose();

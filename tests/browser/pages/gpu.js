@@ -1,7 +1,7 @@
 // The real worker on a graphics processor that misbehaves as the query of this address says:
 // `fault` is one of the faults below, `after` the number of submissions before a device is lost.
 
-import '/pkg/worker.js';
+import '/pkg/dist/worker.js';
 
 const { fault, after } = Object.fromEntries(new URL(self.location).searchParams);
 

@@ -1,5 +1,5 @@
 // The real worker in a browser without WebAssembly SIMD.
 
-import '/pkg/worker.js';
+import '/pkg/dist/worker.js';
 
 WebAssembly.validate = () => false;

@@ -1,6 +1,6 @@
 // The real worker, whose engine traps at the first window of a note.
 
-import '/pkg/worker.js';
+import '/pkg/dist/worker.js';
 
 const instantiate = WebAssembly.instantiate;
 WebAssembly.instantiate = async (...args) => {
