@@ -14,10 +14,12 @@ pub mod linear_small;
 pub mod quantize;
 pub mod rows;
 pub mod trigram;
+mod wgsl;
 
 use std::fmt::Write;
 
 use super::weights::STEP;
+use wgsl::wgsl;
 
 /// Workgroups that stand side by side before a second line of them begins: a dispatch may be 65,535 wide.
 pub(super) const ROWS_ACROSS: usize = 32_768;
@@ -139,19 +141,17 @@ impl Kernel {
     /// Whole WGSL, as it is compiled.
     pub fn source(self) -> String {
         match self {
-            Self::Add => plain(include_str!("add.wgsl")),
-            Self::AddNorm => plain(include_str!("add_norm.wgsl")),
-            Self::Attention(quads) => attention(quads, include_str!("attention.wgsl")),
-            Self::AttentionExact(quads) => {
-                attention(quads, include_str!("attention_exact.wgsl")) + include_str!("quotient.wgsl")
-            }
-            Self::Columns => plain(include_str!("columns.wgsl")),
+            Self::Add => plain(wgsl!("add.wgsl")),
+            Self::AddNorm => plain(wgsl!("add_norm.wgsl")),
+            Self::Attention(quads) => attention(quads, wgsl!("attention.wgsl")),
+            Self::AttentionExact(quads) => attention(quads, wgsl!("attention_exact.wgsl")) + wgsl!("quotient.wgsl"),
+            Self::Columns => plain(wgsl!("columns.wgsl")),
             Self::Linear(numbers, tile) => linear(numbers, tile),
-            Self::LinearSmall(numbers) => product(numbers, "", include_str!("linear_small.wgsl")),
-            Self::HeadScales => plain(include_str!("head_scales.wgsl")) + include_str!("quotient.wgsl"),
-            Self::Quantize => plain(include_str!("quantize.wgsl")) + include_str!("quotient.wgsl"),
-            Self::Rows => plain(include_str!("rows.wgsl")),
-            Self::Trigram => plain(include_str!("trigram.wgsl")),
+            Self::LinearSmall(numbers) => product(numbers, "", wgsl!("linear_small.wgsl")),
+            Self::HeadScales => plain(wgsl!("head_scales.wgsl")) + wgsl!("quotient.wgsl"),
+            Self::Quantize => plain(wgsl!("quantize.wgsl")) + wgsl!("quotient.wgsl"),
+            Self::Rows => plain(wgsl!("rows.wgsl")),
+            Self::Trigram => plain(wgsl!("trigram.wgsl")),
         }
     }
 }
@@ -167,7 +167,7 @@ pub(super) fn attention_keys(quads: usize) -> usize {
 
 fn attention(quads: usize, body: &str) -> String {
     let keys = attention_keys(quads);
-    let (head, body) = (include_str!("head.wgsl"), repeated(body, &[("{q}", quads)]));
+    let (head, body) = (wgsl!("head.wgsl"), repeated(body, &[("{q}", quads)]));
     format!("const QUADS = {quads}u;\nconst KEYS = {keys}u;\n\n{head}\n{body}")
 }
 
@@ -184,16 +184,16 @@ fn linear(numbers: Numbers, tile: Tile) -> String {
         ("{a}", fetched(rows * depth / 4)),
         ("{b}", fetched(depth * columns / 4)),
     ];
-    product(numbers, &sizes, &repeated(include_str!("linear.wgsl"), &times))
+    product(numbers, &sizes, &repeated(wgsl!("linear.wgsl"), &times))
 }
 
 fn product(numbers: Numbers, sizes: &str, body: &str) -> String {
     let (head, operations) = match numbers {
-        Numbers::F32 => ("alias Weight = vec4<f32>;\n", include_str!("numbers_float.wgsl")),
-        Numbers::F16 => ("enable f16;\nalias Weight = vec4<f16>;\n", include_str!("numbers_float.wgsl")),
-        Numbers::Int8 => ("", include_str!("numbers_int8.wgsl")),
+        Numbers::F32 => ("alias Weight = vec4<f32>;\n", wgsl!("numbers_float.wgsl")),
+        Numbers::F16 => ("enable f16;\nalias Weight = vec4<f16>;\n", wgsl!("numbers_float.wgsl")),
+        Numbers::Int8 => ("", wgsl!("numbers_int8.wgsl")),
     };
-    [head, sizes, operations, include_str!("activate.wgsl"), include_str!("product.wgsl"), body].join("\n")
+    [head, sizes, operations, wgsl!("activate.wgsl"), wgsl!("product.wgsl"), body].join("\n")
 }
 
 /// A line that holds a mark stands for as many lines as that counts, the mark replaced by 0, 1, 2, …; with two marks for each
@@ -201,9 +201,8 @@ fn product(numbers: Numbers, sizes: &str, body: &str) -> String {
 fn repeated(body: &str, marks: &[(&str, usize)]) -> String {
     let mut out = String::new();
     for line in body.lines() {
-        let is_comment = line.trim_start().starts_with("//");
         let mut lines = vec![line.to_owned()];
-        for (mark, times) in marks.iter().filter(|(mark, _)| !is_comment && line.contains(mark)) {
+        for (mark, times) in marks.iter().filter(|(mark, _)| line.contains(mark)) {
             let each = |line: &String| (0..*times).map(|i| line.replace(mark, &i.to_string())).collect::<Vec<_>>();
             lines = lines.iter().flat_map(each).collect();
         }
