@@ -14,6 +14,8 @@ BROWSER   := tests/browser/node_modules/.package-lock.json
 PEERS     := benches/web/node_modules/.package-lock.json
 SHRINK    := node pkg/build/node_modules/binaryen/bin/wasm-opt -O3
 BUNDLE    := node pkg/build/node_modules/esbuild/bin/esbuild --bundle --minify --format=esm --target=es2022 --log-level=warning
+# Panics name a file of a dependency, and not where this machine keeps it.
+TRIMMED   := --config 'target.wasm32-unknown-unknown.rustflags=["--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src="]'
 NPM_CI    := npm ci --no-fund --no-audit --loglevel=error --prefix
 
 demo: pkg ## build the page and serve it on localhost
@@ -27,14 +29,14 @@ pkg: pkg/dist/clinlite_bg.wasm pkg/dist/clinlite_relaxed_bg.wasm pkg/dist/clinli
 
 # cargo knows whether there is something to do; an untouched file leaves what follows alone.
 $(WASM_FILE): wasm-target FORCE
-	cargo build --locked --lib --profile wasm-release $(WASM)
+	cargo build --locked --lib --profile wasm-release $(WASM) $(TRIMMED)
 
 $(RELAXED_FILE): wasm-target FORCE
-	cargo build --locked --lib --profile wasm-release $(WASM) --target-dir $(RELAXED) \
+	cargo build --locked --lib --profile wasm-release $(WASM) --target-dir $(RELAXED) $(TRIMMED) \
 		--config 'target.wasm32-unknown-unknown.rustflags=["-Ctarget-feature=+relaxed-simd"]'
 
 $(EXPORT): wasm-target FORCE
-	cargo build --locked --lib --profile wasm-small $(WASM_TARGET) --features wasm-export
+	cargo build --locked --lib --profile wasm-small $(WASM_TARGET) --features wasm-export $(TRIMMED)
 
 $(BINDGEN): pkg/build/bindgen.rs pkg/build/Cargo.toml pkg/build/Cargo.lock
 	cargo build --locked --manifest-path pkg/build/Cargo.toml --target-dir target/tools
