@@ -85,6 +85,13 @@ impl Error {
         self.0.kind
     }
 
+    /// The same error as one of another kind: what a reader of files refuses may be what a caller said.
+    #[must_use]
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// The same error with the place where it happened put in front: `place: message`.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {

@@ -8,15 +8,16 @@ use std::process::Command;
 /// A room and the rooms that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("text", &["error"]),
+    ("json", &["error"]),
+    ("text", &["error", "json"]),
     ("clinical", &["error"]),
     ("backend", &["error"]),
-    ("weights", &["error", "backend"]),
-    ("models", &["error", "backend", "weights"]),
-    ("tasks", &["error", "backend", "weights", "models", "text", "clinical"]),
-    ("export", &["error", "text", "clinical", "tasks"]),
-    ("train", &["error", "backend", "weights", "models", "text", "clinical", "tasks"]),
-    ("wasm", &["error", "backend", "weights", "text", "clinical", "tasks", "export"]),
+    ("weights", &["error", "json", "backend"]),
+    ("models", &["error", "json", "backend", "weights"]),
+    ("tasks", &["error", "json", "backend", "weights", "models", "text", "clinical"]),
+    ("export", &["error", "json", "text", "clinical", "tasks"]),
+    ("train", &["error", "json", "backend", "weights", "models", "text", "clinical", "tasks"]),
+    ("wasm", &["error", "json", "backend", "weights", "text", "clinical", "tasks", "export"]),
 ];
 
 fn root() -> &'static Path {

@@ -12,6 +12,7 @@ use super::settings::{Pooling, Settings, Task};
 use super::{Computed, check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::string;
 use crate::models::{Batch, Config, SequenceClassification};
 use crate::text::Tokenizer;
 use crate::weights::folder::Folder;
@@ -236,7 +237,8 @@ impl<B: Backend> SequenceClassifier<B> {
 
 /// As Hugging Face's pipeline decides between softmax and sigmoid.
 fn is_multi_label(folder: &Folder, labels: usize) -> Result<bool> {
-    match folder.config_json().get("problem_type").and_then(|value| value.as_str()) {
+    let said = folder.config().optional("problem_type", string).map_err(|e| e.at("config.json"))?;
+    match said.as_deref() {
         None => Ok(labels == 1),
         Some("single_label_classification") => Ok(false),
         Some("multi_label_classification") => Ok(true),

@@ -401,7 +401,7 @@ mod tests {
     fn other_kinds_of_tokenizer_are_refused_by_name() {
         let cases = [
             ("/model/type", json!("BPE"), "BPE"),
-            ("/model/vocab", json!([["a", -1.5]]), "[CLS]"),
+            ("/model/vocab", json!([["a", -1.5]]), "model.vocab: expected an object"),
             ("/model/continuing_subword_prefix", json!("@@"), "@@"),
             ("/model/continuing_subword_prefix", Value::Null, "none"),
             ("/model/unk_token", json!("<unk>"), "<unk>"),

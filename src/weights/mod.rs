@@ -61,13 +61,13 @@ impl<'a> Weights<'a> {
     /// [`ErrorKind::Format`] when the bytes are not whole, are not what they say, or two tensors have one meaning;
     /// [`ErrorKind::Unsupported`] for a pickle of more than tensors, and for any in a build without `train`.
     pub fn from_files<'n>(files: impl IntoIterator<Item = (&'n str, &'a [u8])>, names: Names) -> Result<Self> {
-        Self::from_shards(files, &BTreeMap::new(), names)
+        Self::from_shards(files, &[], names)
     }
 
     /// As [`Weights::from_files`], and each tensor must be in the file where `places` says.
     fn from_shards<'n>(
         files: impl IntoIterator<Item = (&'n str, &'a [u8])>,
-        places: &BTreeMap<String, String>,
+        places: &[(String, String)],
         names: Names,
     ) -> Result<Self> {
         let (mut tensors, mut first) = (Vec::new(), "");

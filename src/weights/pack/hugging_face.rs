@@ -77,7 +77,7 @@ fn values(weights: &Weights<'_>, name: &str) -> Result<Option<Raw>> {
 
 /// `config.json` with the class, the type and the numbers of this folder; what else it says stays.
 fn config(folder: &Folder, class: &str) -> Result<Vec<u8>> {
-    let Value::Object(mut fields) = folder.config_json().clone() else {
+    let Value::Object(mut fields) = folder.config_json() else {
         return Err(Error::new(ErrorKind::Format, "expected an object").at("config.json"));
     };
     fields.remove("_name_or_path");
@@ -85,7 +85,7 @@ fn config(folder: &Folder, class: &str) -> Result<Vec<u8>> {
     for key in ["dtype", "torch_dtype"] {
         fields.entry(key).and_modify(|dtype| *dtype = "float32".into());
     }
-    match folder.architecture()? {
+    match folder.architecture()?.as_str() {
         // As the published configs say it; these fields tell the model from a BERT.
         "minialbert" => {
             fields.insert("model_type".into(), "bert".into());
