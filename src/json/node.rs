@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use super::tree::{Json, Value};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where a value stands in the text.
+/// Where a value stands in the text. Shown on one line, whatever a hostile file calls its fields.
 #[derive(Clone, Copy, Debug)]
 pub enum Path<'p> {
     /// It is the whole.
@@ -22,8 +22,8 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => f.write_str("document"),
-            Self::Field(Self::Root, name) => f.write_str(name),
-            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Field(Self::Root, name) => write!(f, "{}", name.escape_debug()),
+            Self::Field(parent, name) => write!(f, "{parent}.{}", name.escape_debug()),
             Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
@@ -293,6 +293,11 @@ mod tests {
         assert_eq!(
             message(json.at(&Path::Item(&Path::Root, 2)).field("gone", count)),
             format!("document[2].gone: expected {whole}, found nothing")
+        );
+        let named = Json::parse(br#"{"a\nb":1}"#).unwrap();
+        assert_eq!(
+            named.root().fields(|_, n| string(n)).unwrap_err().to_string(),
+            "a\\nb: expected a string, found a number"
         );
         assert_eq!(root.expected::<()>("x").unwrap_err().kind(), ErrorKind::Format);
     }

@@ -11,6 +11,7 @@
 mod file;
 mod floats;
 pub mod folder;
+mod header;
 pub mod manifest;
 mod names;
 pub mod pack;
