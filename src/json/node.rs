@@ -51,6 +51,11 @@ impl<'n> Node<'n> {
     /// # Errors
     /// Always: [`ErrorKind::Format`].
     pub fn expected<T>(&self, what: impl fmt::Display) -> Result<T> {
+        Err(self.refuse(&what))
+    }
+
+    #[cold]
+    fn refuse(&self, what: &dyn fmt::Display) -> Error {
         let found = match self.value() {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
@@ -59,7 +64,7 @@ impl<'n> Node<'n> {
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
         };
-        Err(Error::new(ErrorKind::Format, format!("{}: expected {what}, found {found}", self.path)))
+        Error::new(ErrorKind::Format, format!("{}: expected {what}, found {found}", self.path))
     }
 
     /// Whether there is nothing.
@@ -95,15 +100,18 @@ impl<'n> Node<'n> {
     /// # Errors
     /// As `read`; no object; a field that stands there twice.
     pub fn field<T>(&self, name: &str, read: impl FnOnce(Node<'_>) -> Result<T>) -> Result<T> {
+        read(Node { json: self.json, at: self.find(name)?, path: &Path::Field(self.path, name) })
+    }
+
+    /// The place of a field; past the end, where there is `null`, if it is not there.
+    fn find(&self, name: &str) -> Result<usize> {
         let Value::Object(_) = self.value() else { return self.expected("an object") };
-        let path = Path::Field(self.path, name);
         let mut found = self.named().filter(|(other, _)| *other == name).map(|(_, at)| at);
-        // Past the end there is `null`.
-        let node = Node { json: self.json, at: found.next().unwrap_or(usize::MAX), path: &path };
+        let at = found.next().unwrap_or(self.json.end());
         if found.next().is_some() {
-            return node.expected("one field of this name");
+            return Node { at, path: &Path::Field(self.path, name), ..*self }.expected("one field of this name");
         }
-        read(node)
+        Ok(at)
     }
 
     /// What `read` makes of a field that need not be there.
@@ -248,8 +256,8 @@ mod tests {
 
     #[test]
     fn values_of_every_kind() {
-        let json = json(r#"{"s":"é","n":[0,-1,0.5,1e3],"t":true,"none":null,"o":{"b":1,"a":2}}"#);
-        let root = json.root();
+        let whole = json(r#"{"s":"é","n":[0,-1,0.5,1e3],"t":true,"none":null,"o":{"b":1,"a":2}}"#);
+        let root = whole.root();
         assert_eq!(root.field("s", string).unwrap(), "é");
         assert_eq!(root.field("n", |list| list.items(number)).unwrap(), [0.0, -1.0, 0.5, 1000.0]);
         assert_eq!(root.field("n", |list| list.items(float)).unwrap(), [0.0, -1.0, 0.5, 1000.0]);
@@ -257,6 +265,7 @@ mod tests {
         assert_eq!([root.optional("none", count).unwrap(), root.optional("gone", count).unwrap()], [None, None]);
         assert_eq!(root.field_or("gone", 7, count).unwrap(), 7);
         assert!(root.list("gone", string).unwrap().is_empty());
+        assert_eq!(root.field("gone", |gone| Ok(gone.to_json())).unwrap(), json("null"));
         let named = root.field("o", |o| o.fields(|name, value| Ok((name.to_owned(), count(value)?)))).unwrap();
         assert_eq!(named, [("b".to_owned(), 1), ("a".to_owned(), 2)]);
         assert_eq!(root.fields(|name, _| Ok(name.to_owned())).unwrap(), ["s", "n", "t", "none", "o"]);

@@ -66,6 +66,11 @@ impl Json {
         Node::new(self, 0, path)
     }
 
+    /// Past the last value.
+    pub(super) fn end(&self) -> usize {
+        self.values.len()
+    }
+
     /// The value at a place; nothing where there is none.
     pub(super) fn value(&self, at: usize) -> Value {
         self.values.get(at).copied().unwrap_or(Value::Null)

@@ -6,7 +6,7 @@ use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
 
 use super::super::floats::{floats, integers};
-use super::super::{Weights, refuse};
+use super::super::{Tensor, Weights, refuse};
 use super::write::{self, Raw};
 use super::{Folder, TokenizerFiles, tokenizer};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,12 +55,12 @@ fn is_scale(weights: &Weights<'_>, name: &str) -> bool {
 /// The numbers of a tensor of any shape, or nothing if they are integers.
 fn values(weights: &Weights<'_>, name: &str) -> Result<Option<Raw>> {
     let missing = || refuse(name, "missing".into());
-    let raw = weights.tensors.get(name).ok_or_else(missing)?;
+    let Tensor { raw, .. } = weights.tensor(name).ok_or_else(missing)?;
     let view = raw.view().map_err(|e| refuse(name, e))?;
     let scale = format!("{name}.scale");
-    let values = match (raw.dtype, weights.tensors.get(&scale)) {
+    let values = match (raw.dtype, weights.tensor(&scale)) {
         (Dtype::I8, Some(scales)) => {
-            let scales = floats(&scales.view().map_err(|e| refuse(&scale, e))?, &scale)?;
+            let scales = floats(&scales.raw.view().map_err(|e| refuse(&scale, e))?, &scale)?;
             let data = integers(&view, name)?;
             if scales.len() != *raw.shape.first().unwrap_or(&0) {
                 return Err(refuse(&scale, format!("expected {:?}, found {}", raw.shape.first(), scales.len())));
