@@ -70,6 +70,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_page_gives() {
+        let given = read(r#"[{"start": 3, "end": 8, "label": "DRUG", "score": 1}]"#).unwrap();
+        assert!(matches!(&given[..], [Given { start: 3, end: 8, label }] if label == "DRUG"));
+        for (json, expected) in [
+            (r#"[{"start": 3, "end": 8, "label": "\ud800"}]"#, "entities: expected objects of start, end and label"),
+            (r#"{"0": 1}"#, "entities: expected an array, found an object"),
+            (r#"[{"start": 3, "end": 8}]"#, "entities[0].label: expected a string, found nothing"),
+            (r#"[{"start": -3}]"#, "entities[0].start: expected a whole number that is not negative, found a number"),
+        ] {
+            let error = read(json).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, expected));
+        }
+    }
+
+    #[test]
     fn in_any_order_and_overlapping() {
         let [rash, emoji] = ["rash", "😀"].map(|part| TEXT.find(part).map(|at| (at, at + part.len())).unwrap());
         for (unit, places) in [
