@@ -1,6 +1,6 @@
 //! A value that knows its path.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
@@ -22,11 +22,18 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => f.write_str("document"),
-            Self::Field(Self::Root, name) => write!(f, "{}", name.escape_debug()),
-            Self::Field(parent, name) => write!(f, "{parent}.{}", name.escape_debug()),
+            Self::Field(Self::Root, name) => on_one_line(name, f),
+            Self::Field(parent, name) => {
+                write!(f, "{parent}.")?;
+                on_one_line(name, f)
+            }
             Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
+}
+
+fn on_one_line(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    name.chars().try_for_each(|c| f.write_char(if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }))
 }
 
 /// A value and where it stands; a field that is not there is read as `null`.
@@ -306,7 +313,7 @@ mod tests {
         let named = Json::parse(br#"{"a\nb":1}"#).unwrap();
         assert_eq!(
             named.root().fields(|_, n| string(n)).unwrap_err().to_string(),
-            "a\\nb: expected a string, found a number"
+            "a\u{FFFD}b: expected a string, found a number"
         );
         assert_eq!(root.expected::<()>("x").unwrap_err().kind(), ErrorKind::Format);
     }
