@@ -32,6 +32,7 @@ pub mod clinical;
 pub mod error;
 pub mod export;
 pub mod models;
+mod sort;
 pub mod tasks;
 pub mod text;
 #[cfg(feature = "train")]

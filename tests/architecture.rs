@@ -8,13 +8,14 @@ use std::process::Command;
 /// A room and the rooms that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("text", &["error"]),
-    ("clinical", &["error"]),
+    ("sort", &[]),
+    ("text", &["error", "sort"]),
+    ("clinical", &["error", "sort"]),
     ("backend", &["error"]),
     ("weights", &["error", "backend"]),
     ("models", &["error", "backend", "weights"]),
-    ("tasks", &["error", "backend", "weights", "models", "text", "clinical"]),
-    ("export", &["error", "text", "clinical", "tasks"]),
+    ("tasks", &["error", "backend", "weights", "models", "text", "clinical", "sort"]),
+    ("export", &["error", "sort", "text", "clinical", "tasks"]),
     ("train", &["error", "backend", "weights", "models", "text", "clinical", "tasks"]),
     ("wasm", &["error", "backend", "weights", "text", "clinical", "tasks", "export"]),
 ];

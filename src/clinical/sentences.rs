@@ -8,6 +8,8 @@ mod lines;
 
 use std::ops::Range;
 
+use crate::sort;
+
 /// Shortened words whose full stop ends no sentence, sorted.
 const ABBREVIATIONS: &[&str] = &[
     "al", "approx", "appt", "appx", "apt", "ave", "bilat", "ca", "cf", "cont", "dept", "diff", "dr", "drs", "dx", "ed",
@@ -46,7 +48,7 @@ pub(super) fn find(note: &str, borders: &[usize]) -> Vec<Range<usize>> {
     let mut cuts = lines::ends(note);
     cuts.extend(borders.iter().copied().filter(|&border| note.is_char_boundary(border)));
     cuts.push(note.len());
-    cuts.sort_unstable();
+    sort::by(&mut cuts, usize::cmp);
     let mut sentences = Vec::new();
     let mut start = 0;
     for cut in cuts {

@@ -14,6 +14,7 @@ use self::key::{hash, with_key};
 use super::abbreviations::Abbreviation;
 use super::table::{broken, decode, lines};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// Terms and codes, compiled. Shared by all notes.
 #[derive(Clone)]
@@ -105,7 +106,7 @@ impl Terms {
             let hash = hash_of(&columns.read(line), number)?;
             index.push(u64::from(hash) << 32 | start as u64);
         }
-        index.sort_unstable();
+        sort::numbers(&mut index);
         index.shrink_to_fit();
         Ok(Self { table, index, columns, system: system.map(uri) })
     }

@@ -7,6 +7,7 @@ use super::json::{Abbreviation, Attribute, Coverage, Document, Entity, Link, Mod
 use super::{Engine, Length, rounded, sha256};
 use crate::clinical::{self, Finding, Reading};
 use crate::error::Result;
+use crate::sort;
 use crate::tasks::ner::Tagging;
 use crate::text::decode::Span;
 use crate::text::offsets::{self, OffsetUnit};
@@ -52,7 +53,7 @@ impl<'a> Places<'a> {
     /// All places of a tagging.
     fn new(tagging: &Tagging, note: &'a str, unit: OffsetUnit) -> Result<Self> {
         let mut bytes: Vec<usize> = ranges(tagging).flat_map(|range| [range.start, range.end]).collect();
-        bytes.sort_unstable();
+        sort::by(&mut bytes, usize::cmp);
         bytes.dedup();
         let units = offsets::from_bytes(note, &bytes, unit)?;
         Ok(Self { note, bytes, units })

@@ -13,6 +13,7 @@ use super::{Computed, check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::{Batch, Config, SequenceClassification};
+use crate::sort;
 use crate::text::Tokenizer;
 use crate::weights::folder::Folder;
 use crate::weights::manifest::Window;
@@ -95,7 +96,7 @@ impl ModelInfo {
     /// of equals the first.
     fn holding(&self, scores: &[f32], threshold: f32) -> Vec<usize> {
         let mut labels: Vec<usize> = (0..scores.len()).collect();
-        labels.sort_by(|&a, &b| scores[b].total_cmp(&scores[a])); // stable
+        sort::by(&mut labels, |&a, &b| scores[b].total_cmp(&scores[a]));
         match self.multi_label {
             true => labels.retain(|&label| scores[label] >= threshold),
             false => labels.truncate(1),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unicode;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// What BERT does to a text before it is cut into words: the fields of `BertNormalizer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +143,7 @@ impl<F: FnMut(char, Place)> Stage<F> {
         }
         let mut run = std::mem::take(&mut self.run);
         let slots = std::mem::take(&mut self.slots);
-        run.sort_by_key(|&(class, _, _)| class);
+        sort::by(&mut run, |a, b| a.0.cmp(&b.0));
         let mut dealt = slots.iter();
         for &(_, c, first) in &run {
             if first || self.last.is_none() {

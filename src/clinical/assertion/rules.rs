@@ -2,10 +2,8 @@
 //!
 //! The form of a line is told in docs/clinical.md.
 
-use std::collections::BTreeMap;
-
 use super::CueKind;
-use crate::clinical::phrases::Phrases;
+use crate::clinical::phrases::{Phrases, keep_latest};
 use crate::clinical::rows::{self, refuse};
 use crate::clinical::words;
 use crate::error::Result;
@@ -19,11 +17,11 @@ const MOST_PHRASES: usize = 2000;
 /// Rules and the automaton over their phrases.
 pub(in crate::clinical) struct ContextRules {
     rules: Vec<Rule>,
-    /// Each phrase in its normal form, and the rule that it belongs to.
-    owners: BTreeMap<String, u32>,
+    /// Each phrase in its normal form, and the rule that it belongs to, sorted.
+    owners: Vec<(String, u32)>,
     phrases: Phrases,
-    /// Labels and what does not touch them.
-    spared: BTreeMap<String, Spared>,
+    /// Labels and what does not touch them; of two equal labels the later counts.
+    spared: Vec<(String, Spared)>,
 }
 
 pub(super) struct Rule {
@@ -64,26 +62,30 @@ impl Default for ContextRules {
 impl ContextRules {
     /// With the rules of a text; each replaces the rule of the same id and the phrases that it has in common with others.
     pub(in crate::clinical) fn with(mut self, text: &str) -> Result<Self> {
-        let mut seen = BTreeMap::<&str, ()>::new();
+        let first = self.rules.len();
         rows::each(text, ["id", "kind", "direction", "phrase"], |[id, kind, direction, phrase]| {
-            if seen.insert(id, ()).is_some() {
-                return Err(refuse(format!("the id {id:?} stands on an earlier line, too: give each rule its own")));
-            }
-            if let Some(old) = self.rules.iter().position(|rule| rule.id == id) {
-                self.owners.retain(|_, owner| *owner != old as u32);
+            match self.rules.iter().rposition(|rule| rule.id == id) {
+                Some(old) if old >= first => {
+                    return Err(refuse(format!(
+                        "the id {id:?} stands on an earlier line, too: give each rule its own"
+                    )));
+                }
+                Some(old) => self.owners.retain(|(_, owner)| *owner != old as u32),
+                None => {}
             }
             let effect = effect(kind, direction)?;
             let owner = self.rules.len() as u32;
             if let Effect::Spare(spared) = &effect {
                 let labels = phrase.split_whitespace().map(plain);
                 self.spared.extend(labels.map(|label| (label, spared.clone())));
-                return Ok(());
+            } else {
+                self.owners.extend(alternatives(phrase)?.into_iter().map(|phrase| (phrase, owner)));
             }
-            self.owners.extend(alternatives(phrase)?.into_iter().map(|phrase| (phrase, owner)));
             self.rules.push(Rule { id: id.to_owned(), effect });
             Ok(())
         })?;
-        self.phrases = Phrases::new(self.owners.iter().map(|(phrase, &owner)| (phrase.as_str(), owner)));
+        keep_latest(&mut self.owners);
+        self.phrases = Phrases::new(&self.owners);
         Ok(self)
     }
 
@@ -93,7 +95,8 @@ impl ContextRules {
 
     /// What does not touch mentions of a label.
     pub(super) fn spared(&self, label: &str) -> Option<&Spared> {
-        self.spared.get(&plain(label))
+        let label = plain(label);
+        self.spared.iter().rev().find(|(known, _)| *known == label).map(|(_, spared)| spared)
     }
 
     pub(super) fn rule(&self, rule: u32) -> &Rule {
@@ -177,6 +180,8 @@ fn normal(phrase: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::ErrorKind;
 

@@ -3,6 +3,8 @@
 //! In the manner of the National Library of Medicine's `norm` (A. T. McCray and others, "Lexical methods for managing
 //! variation in biomedical terminologies", SCAMC 1994), without its lexicon.
 
+use crate::sort;
+
 /// Words that change nothing.
 const STOP: &[&str] = &["of", "the", "nos"];
 
@@ -50,7 +52,7 @@ pub(super) fn with_key<T>(text: &str, then: impl FnOnce(&[&str]) -> T) -> T {
     if words.iter().any(|word| !STOP.contains(word)) {
         words.retain(|word| !STOP.contains(word));
     }
-    words.sort_unstable();
+    sort::by(&mut words, Ord::cmp);
     then(&words)
 }
 
