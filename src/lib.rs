@@ -37,6 +37,7 @@ pub mod tasks;
 pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
+mod unicode;
 #[cfg(any(feature = "wasm", feature = "wasm-export"))]
 mod wasm;
 pub mod weights;

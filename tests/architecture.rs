@@ -9,8 +9,9 @@ use std::process::Command;
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("sort", &[]),
-    ("text", &["error", "sort"]),
-    ("clinical", &["error", "sort"]),
+    ("unicode", &[]),
+    ("text", &["error", "sort", "unicode"]),
+    ("clinical", &["error", "sort", "unicode"]),
     ("backend", &["error"]),
     ("weights", &["error", "backend"]),
     ("models", &["error", "backend", "weights"]),

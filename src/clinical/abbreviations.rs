@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::table::{broken, decode, lines};
 use crate::error::Result;
 use crate::sort;
+use crate::unicode;
 
 /// Characters of a short form. The paper has 2 to 10.
 const SHORT: std::ops::RangeInclusive<usize> = 2..=10;
@@ -269,7 +270,7 @@ fn match_backwards(letters: &[char], text: &str) -> Option<usize> {
 }
 
 fn lower(c: char) -> char {
-    c.to_lowercase().next().unwrap_or(c)
+    unicode::lowercase(c).next().unwrap_or(c)
 }
 
 /// The place after the character at `at`.

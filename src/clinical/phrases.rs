@@ -114,6 +114,16 @@ impl Walk<'_> {
     }
 }
 
+/// A phrase as its words with blanks between, so that equal phrases are equal texts.
+pub(super) fn normal(phrase: &str) -> String {
+    let mut text = String::new();
+    words::each(phrase, &mut |word, _| {
+        text.extend([" ", word]);
+        true
+    });
+    text.trim_start().to_owned()
+}
+
 /// Sorts phrases as texts; of two equal ones the later stays.
 pub(super) fn keep_latest(phrases: &mut Vec<(String, u32)>) {
     sort::by(phrases, |a, b| a.0.cmp(&b.0));

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use self::headings::{Heading, Headings};
 use super::assertion::CueKind;
-use super::phrases::{Phrases, keep_latest};
+use super::phrases::{Phrases, keep_latest, normal};
 use super::rows::{self, refuse};
 use crate::error::Result;
 
@@ -35,7 +35,7 @@ pub struct Section {
 /// Titles and what they mean.
 pub(super) struct SectionRules {
     rows: Vec<Row>,
-    /// Titles in small letters with an index into `rows`, sorted.
+    /// Titles in their normal form with an index into `rows`, sorted.
     titles: Vec<(String, u32)>,
     phrases: Phrases,
 }
@@ -69,7 +69,7 @@ impl SectionRules {
             };
             let row = self.rows.len() as u32;
             self.rows.push(Row { id: id.to_owned(), category: given(category), loinc: given(loinc), says });
-            let titles = titles.split('|').map(|title| title.trim().to_lowercase());
+            let titles = titles.split('|').map(normal);
             self.titles.extend(titles.filter(|title| !title.is_empty()).map(|title| (title, row)));
             Ok(())
         })?;

@@ -96,12 +96,12 @@ fn full_stop(text: &str, at: usize) -> Option<usize> {
     if !text[end..].starts_with(char::is_whitespace) {
         return glued(text, at, before).then_some(end);
     }
-    let word = before.trim_matches(|c: char| !c.is_alphanumeric()).replace('.', "").to_lowercase();
+    let word = before.trim_matches(|c: char| !c.is_alphanumeric()).replace('.', "").to_ascii_lowercase();
     let known = |list: &[&str]| list.binary_search(&word.as_str()).is_ok();
     let mut letters = before.chars();
     let initial = letters.next().is_some_and(char::is_uppercase) && letters.next().is_none();
     if initial {
-        let lead = last_word(text[..at - before.len()].trim_end()).to_lowercase();
+        let lead = last_word(text[..at - before.len()].trim_end()).to_ascii_lowercase();
         return LETTERED.binary_search(&lead.as_str()).is_ok().then_some(end);
     }
     let ends = if next.is_lowercase() {

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::unicode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sort;
+use crate::unicode;
 
 /// What BERT does to a text before it is cut into words: the fields of `BertNormalizer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,10 +169,8 @@ impl<F: FnMut(char, Place)> Stage<F> {
     fn lower(&mut self, c: char, place: Place) {
         if !self.rules.lowercase {
             (self.sink)(c, place);
-        } else if c.is_ascii() {
-            (self.sink)(c.to_ascii_lowercase(), place);
         } else {
-            c.to_lowercase().for_each(|lower| (self.sink)(lower, place));
+            unicode::lowercase(c).for_each(|lower| (self.sink)(lower, place));
         }
     }
 }

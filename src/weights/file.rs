@@ -45,8 +45,8 @@ fn plain(bytes: &[u8]) -> Result<Tensors<'_>> {
     if let Some(header) = bytes.first_chunk().map(|b| u64::from_le_bytes(*b)).filter(|&n| n > MAX_HEADER) {
         return Err(refuse(format!("expected a header of at most {MAX_HEADER} bytes, found {header}")));
     }
-    let file =
-        SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("damaged or truncated: {e}").to_lowercase()))?;
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|e| refuse(format!("damaged or truncated: {e}").to_ascii_lowercase()))?;
     let raw = |view: TensorView<'_>| (view.dtype(), view.shape().to_vec());
     let tensors = file.tensors().into_iter().map(|(name, view)| {
         let data = Cow::Borrowed(view.data());

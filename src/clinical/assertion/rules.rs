@@ -3,9 +3,8 @@
 //! The form of a line is told in docs/clinical.md.
 
 use super::CueKind;
-use crate::clinical::phrases::{Phrases, keep_latest};
+use crate::clinical::phrases::{Phrases, keep_latest, normal};
 use crate::clinical::rows::{self, refuse};
-use crate::clinical::words;
 use crate::error::Result;
 
 const SHIPPED: &str = include_str!("context.rules");
@@ -166,16 +165,6 @@ fn alternatives(pattern: &str) -> Result<Vec<String>> {
         return Err(refuse("the phrase may be empty: leave one bracket without an empty choice"));
     }
     Ok(phrases)
-}
-
-/// A phrase as its words with blanks between, so that equal phrases are equal texts.
-fn normal(phrase: &str) -> String {
-    let mut text = String::new();
-    words::each(phrase, &mut |word, _| {
-        text.extend([" ", word]);
-        true
-    });
-    text.trim_start().to_owned()
 }
 
 #[cfg(test)]
