@@ -188,7 +188,7 @@ impl<B: Backend> SequenceClassifier<B> {
     /// A failure of the engine.
     pub async fn judge(&self, pass: &Pass) -> Result<Vec<Judged>> {
         let forward = |batch: &Batch| self.model.forward(&self.backend, batch); // [sequences, labels]
-        let judged = pass.judge(&self.backend, self.info.labels.len(), forward).await?;
+        let judged = pass.judge(&self.backend, self.info.labels.len(), &forward).await?;
         Ok(judged.into_iter().map(|(step, logits)| Judged::new(step, logits)).collect())
     }
 

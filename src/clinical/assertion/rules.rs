@@ -152,17 +152,23 @@ fn alternatives(pattern: &str) -> Result<Vec<String>> {
     while let Some((before, inside)) = rest.split_once('[') {
         let (choices, after) =
             inside.split_once(']').ok_or_else(|| refuse("the phrase has a [ without its ]: write [a|b] for a or b"))?;
-        let choices: Vec<&str> = choices.split('|').map(str::trim).collect();
-        if phrases.len() * choices.len() > MOST_PHRASES {
-            return Err(refuse(format!("the phrase stands for more than {MOST_PHRASES}: split it into several rules")));
+        let mut longer = Vec::new();
+        for phrase in &phrases {
+            longer.extend(choices.split('|').map(|choice| [phrase, before, " ", choice].concat()));
+            if longer.len() > MOST_PHRASES {
+                return Err(refuse(format!(
+                    "the phrase stands for more than {MOST_PHRASES}: split it into several rules"
+                )));
+            }
         }
-        let extend = |phrase: String| choices.iter().map(move |choice| format!("{phrase}{before} {choice}"));
-        phrases = phrases.into_iter().flat_map(extend).collect();
-        rest = after;
+        (phrases, rest) = (longer, after);
     }
-    let phrases: Vec<String> = phrases.into_iter().map(|phrase| normal(&(phrase + rest))).collect();
-    if phrases.iter().any(String::is_empty) {
-        return Err(refuse("the phrase may be empty: leave one bracket without an empty choice"));
+    for phrase in &mut phrases {
+        phrase.push_str(rest);
+        *phrase = normal(phrase);
+        if phrase.is_empty() {
+            return Err(refuse("the phrase may be empty: leave one bracket without an empty choice"));
+        }
     }
     Ok(phrases)
 }
