@@ -5,17 +5,19 @@ use std::cmp::Ordering;
 
 /// Sorts as [`slice::sort_by`] does: equal elements keep their order.
 pub(crate) fn by<T>(elements: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
-    if elements.len() < 2 {
-        return;
-    }
     let mut order: Vec<u64> = (0..elements.len() as u64).collect();
     sort(&mut order, &|a, b| compare(&elements[a as usize], &elements[b as usize]));
-    // Along each cycle of the permutation every element goes to its place.
+    arrange(&mut order, &mut |a, b| elements.swap(a, b));
+}
+
+/// Swaps what stands at two places until the element that `order` names at each place is there: along each cycle of the
+/// permutation.
+fn arrange(order: &mut [u64], swap: &mut dyn FnMut(usize, usize)) {
     for first in 0..order.len() {
         let mut at = first;
         while order[at] != first as u64 {
             let from = std::mem::replace(&mut order[at], at as u64) as usize;
-            elements.swap(at, from);
+            swap(at, from);
             at = from;
         }
         order[at] = at as u64;
