@@ -77,7 +77,12 @@ impl ErrorKind {
 impl Error {
     /// An error of a kind with a message: lower case, no full stop, with the values that differ.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into() }))
+        Self::boxed(kind, message.into())
+    }
+
+    #[inline(never)]
+    fn boxed(kind: ErrorKind, message: String) -> Self {
+        Self(Box::new(Inner { kind, message }))
     }
 
     /// The kind, for callers that react to it.

@@ -34,10 +34,12 @@ pub mod error;
 pub mod export;
 pub mod json;
 pub mod models;
+mod sort;
 pub mod tasks;
 pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
+mod unicode;
 #[cfg(any(feature = "wasm", feature = "wasm-export"))]
 mod wasm;
 pub mod weights;

@@ -8,14 +8,16 @@ use std::process::Command;
 /// A room and the rooms that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("sort", &[]),
+    ("unicode", &[]),
     ("json", &["error"]),
-    ("text", &["error", "json"]),
-    ("clinical", &["error"]),
+    ("text", &["error", "json", "sort", "unicode"]),
+    ("clinical", &["error", "sort", "unicode"]),
     ("backend", &["error"]),
-    ("weights", &["error", "json", "backend"]),
+    ("weights", &["error", "json", "sort", "backend"]),
     ("models", &["error", "json", "backend", "weights"]),
-    ("tasks", &["error", "json", "backend", "weights", "models", "text", "clinical"]),
-    ("export", &["error", "json", "text", "clinical", "tasks"]),
+    ("tasks", &["error", "json", "sort", "backend", "weights", "models", "text", "clinical"]),
+    ("export", &["error", "json", "sort", "text", "clinical", "tasks"]),
     ("train", &["error", "json", "backend", "weights", "models", "text", "clinical", "tasks"]),
     ("wasm", &["error", "json", "backend", "weights", "text", "clinical", "tasks", "export"]),
 ];

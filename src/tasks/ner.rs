@@ -215,7 +215,7 @@ impl<B: Backend> Tagger<B> {
     /// A failure of the engine.
     pub async fn judge(&self, pass: &Pass) -> Result<Vec<Judged>> {
         let forward = |batch: &Batch| self.model.forward(&self.backend, batch); // [R, labels]
-        let judged = pass.judge(&self.backend, self.info.labels.len(), forward).await?;
+        let judged = pass.judge(&self.backend, self.info.labels.len(), &forward).await?;
         Ok(judged.into_iter().map(|(window, logits)| Judged { window, logits }).collect())
     }
 

@@ -14,6 +14,7 @@ use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::string;
 use crate::models::{Batch, Config, SequenceClassification};
+use crate::sort;
 use crate::text::Tokenizer;
 use crate::weights::folder::Folder;
 use crate::weights::manifest::Window;
@@ -96,7 +97,7 @@ impl ModelInfo {
     /// of equals the first.
     fn holding(&self, scores: &[f32], threshold: f32) -> Vec<usize> {
         let mut labels: Vec<usize> = (0..scores.len()).collect();
-        labels.sort_by(|&a, &b| scores[b].total_cmp(&scores[a])); // stable
+        sort::by(&mut labels, |&a, &b| scores[b].total_cmp(&scores[a]));
         match self.multi_label {
             true => labels.retain(|&label| scores[label] >= threshold),
             false => labels.truncate(1),
@@ -188,7 +189,7 @@ impl<B: Backend> SequenceClassifier<B> {
     /// A failure of the engine.
     pub async fn judge(&self, pass: &Pass) -> Result<Vec<Judged>> {
         let forward = |batch: &Batch| self.model.forward(&self.backend, batch); // [sequences, labels]
-        let judged = pass.judge(&self.backend, self.info.labels.len(), forward).await?;
+        let judged = pass.judge(&self.backend, self.info.labels.len(), &forward).await?;
         Ok(judged.into_iter().map(|(step, logits)| Judged::new(step, logits)).collect())
     }
 

@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::unicode;
 use crate::error::Result;
 use crate::json::{Json, Node, truth};
+use crate::sort;
+use crate::unicode;
 
 /// What BERT does to a text before it is cut into words: the fields of `BertNormalizer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +138,7 @@ impl<F: FnMut(char, Place)> Stage<F> {
         }
         let mut run = std::mem::take(&mut self.run);
         let slots = std::mem::take(&mut self.slots);
-        run.sort_by_key(|&(class, _, _)| class);
+        sort::by(&mut run, |a, b| a.0.cmp(&b.0));
         let mut dealt = slots.iter();
         for &(_, c, first) in &run {
             if first || self.last.is_none() {
@@ -163,10 +164,8 @@ impl<F: FnMut(char, Place)> Stage<F> {
     fn lower(&mut self, c: char, place: Place) {
         if !self.rules.lowercase {
             (self.sink)(c, place);
-        } else if c.is_ascii() {
-            (self.sink)(c.to_ascii_lowercase(), place);
         } else {
-            c.to_lowercase().for_each(|lower| (self.sink)(lower, place));
+            unicode::lowercase(c).for_each(|lower| (self.sink)(lower, place));
         }
     }
 }

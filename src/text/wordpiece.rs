@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use super::normalize::{Normalization, Place};
 use super::tokenizer_json::{self, Parts};
-use super::unicode;
 use super::vocabulary::{Hash, Vocabulary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::unicode;
 
 /// A whole note as pieces, without special tokens and never truncated.
 #[derive(Clone, Default, PartialEq, Eq)]
