@@ -17,6 +17,7 @@ use super::shards::{self, Shards};
 use super::{Names, Weights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, Node, string};
+use crate::sort;
 
 /// The files beside the weights that decide what a model answers. In a folder with a manifest each of them must be
 /// listed, and so must each file that the weights are read from.
@@ -103,7 +104,7 @@ impl Folder {
         let found: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), FileEntry::of(bytes))).collect();
         let shards = Shards::of(|name| named(&files, name))?;
         let mut decisive: Vec<&str> = SETTINGS.into_iter().chain(shards.names()).collect();
-        decisive.sort_unstable();
+        sort::by(&mut decisive, Ord::cmp);
         if let Some(manifest) = &manifest {
             verify::verify(manifest, &found, &decisive)?;
         }

@@ -4,14 +4,13 @@
 //! file. The crate reads it too, through readers that serde derives; ours is the JSON of the house.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use safetensors::tensor::Dtype;
 
 use super::file::{Raw, Tensors};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, Node, choice, count, string};
+use crate::sort;
 
 /// More than the header of any encoder needs; the format itself allows 100 MB.
 const MAX_BYTES: u64 = 16 << 20;
@@ -107,17 +106,18 @@ impl<'h> Stated<'h> {
 
 /// Each tensor begins where the one before it ends and is as long as its shape; the last one ends with the data.
 fn check_places(stated: &[Stated<'_>], length: usize) -> Result<()> {
-    let mut places: BinaryHeap<_> = stated.iter().zip(0..).map(|(t, i)| Reverse((t.start, t.end, i))).collect();
+    let mut places: Vec<&Stated<'_>> = stated.iter().collect();
+    sort::by(&mut places, |a, b| (a.start, a.end).cmp(&(b.start, b.end)));
     let mut at = 0;
-    while let Some(Reverse((start, end, i))) = places.pop() {
-        let Stated { name, dtype, shape, .. }: &Stated<'_> = &stated[i];
-        if start != at {
+    for tensor in places {
+        let Stated { name, dtype, shape, start, end } = tensor;
+        if *start != at {
             return Err(refuse(format!("{name:?} begins at byte {start} of the data, expected {at}")));
         }
-        if stated[i].size() != Some(end - start) {
+        if tensor.size() != Some(end - start) {
             return Err(refuse(format!("{name:?}: {} bytes do not fill {dtype} {shape:?}", end - start)));
         }
-        at = end;
+        at = *end;
     }
     match at == length {
         true => Ok(()),

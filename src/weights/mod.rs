@@ -30,6 +30,7 @@ pub use self::names::Names;
 pub use self::scope::Scope;
 pub use self::survey::Wanted;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// The tensors of a model, by the names that it asks for: with the prefix of its encoder, and with `weight` and `bias`
 /// where an old file says `gamma` and `beta`.
@@ -83,7 +84,7 @@ impl<'a> Weights<'a> {
             first = if first.is_empty() { file } else { first };
             let found = file::read(file, bytes)?;
             let mut held: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-            held.sort_unstable();
+            sort::by(&mut held, Ord::cmp);
             let lacks = |name: &str| held.binary_search(&name).is_err();
             let lacking = places.iter().find(|(name, place)| *place == file && lacks(name));
             if let Some((name, _)) = lacking {

@@ -7,6 +7,7 @@
 
 use super::file::{Raw, Tensors};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// How an architecture names its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub(super) fn canonical(tensors: Tensors<'_>, names: Names) -> Result<Tensors<'_
         tensors.into_iter().map(|(name, raw)| (one(&name, bare, names), name, raw)).collect();
     named.retain(|(asked, ..)| !BUFFERS.iter().any(|end| asked.ends_with(end)));
     // Of the two biases of a decoder, its own comes first and stays.
-    named.sort_unstable_by(|(a, a_name, _), (b, b_name, _)| a.cmp(b).then_with(|| b_name.cmp(a_name)));
+    sort::by(&mut named, |(a, a_name, _), (b, b_name, _)| a.cmp(b).then_with(|| b_name.cmp(a_name)));
     for pair in named.windows(2) {
         let [(asked, name, _), (same, other, _)] = pair else { continue };
         if asked == same && [name, other] != DECODER_BIAS {

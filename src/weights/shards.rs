@@ -3,6 +3,7 @@
 use super::manifest::is_plain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, Node, string};
+use crate::sort;
 
 /// The places of weights, the best first: a folder with several is read from the first.
 pub(super) const PLACES: [&str; 4] =
@@ -55,7 +56,7 @@ pub(super) fn is_index(name: &str) -> bool {
 
 fn distinct(places: &[(String, String)]) -> Vec<&str> {
     let mut files: Vec<&str> = places.iter().map(|(_, file)| file.as_str()).collect();
-    files.sort_unstable();
+    sort::by(&mut files, Ord::cmp);
     files.dedup();
     files
 }
