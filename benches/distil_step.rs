@@ -15,6 +15,7 @@ use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::candle::kernels::random::Stream;
 use clinlite::backend::top_words::TopWords;
 use clinlite::backend::training::Training;
+use clinlite::json::Json;
 use clinlite::models::{Batch, Config, MaskedLm};
 use clinlite::train::corpus::MaskedBatch;
 use clinlite::train::distil::{LayerLoss, Measure, Objective, Pair, Share, Teacher, draw_missing};
@@ -134,7 +135,7 @@ fn model<B: Training>(engine: &B, [layers, d, f]: [usize; 3]) -> Result<MaskedLm
         "intermediate_size": f, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.0,
     });
-    let config = Config::new("bert", &config)?;
+    let config = Config::new("bert", Json::parse(config.to_string().as_bytes())?.root())?;
     let mut weights = Weights::from_files([], Names::Bert)?;
     draw_missing(&mut weights, &config, true, 1)?;
     MaskedLm::load(engine, &weights.root(), &config, true)

@@ -1,6 +1,7 @@
 //! Inputs of the benches: random numbers in the shapes of the default model.
 
 use clinlite::backend::{Backend, Linear, Norm, NormKind, Stored, Values};
+use clinlite::json::Json;
 use clinlite::models::{Batch, Config, Encoder};
 use clinlite::weights::{Names, Weights};
 use safetensors::{Dtype, tensor::TensorView};
@@ -87,7 +88,7 @@ pub(super) fn sized_encoder<B: Backend>(backend: &B, size: Size, int8: bool) -> 
         "vocab_size": 1000, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": 12,
         "intermediate_size": inner, "max_position_embeddings": 512
     });
-    let config = Config::new("bert", &json)?;
+    let config = Config::new("bert", Json::parse(json.to_string().as_bytes())?.root())?;
     let mut tensors = Vec::new();
     matrix(&mut tensors, "bert.embeddings.word_embeddings", 1000, hidden, false);
     matrix(&mut tensors, "bert.embeddings.position_embeddings", 512, hidden, false);

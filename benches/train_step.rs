@@ -14,6 +14,7 @@ use clinlite::backend::adamw::Settings;
 use clinlite::backend::candle::kernels::random::Stream;
 use clinlite::backend::candle::{CandleBackend, host};
 use clinlite::backend::training::Training;
+use clinlite::json::Json;
 use clinlite::models::{Batch, Config, Head, TokenClassification};
 use clinlite::train::loss::token_loss;
 use clinlite::train::recipe::{Lora, Tune};
@@ -100,7 +101,8 @@ fn config() -> Config {
         "intermediate_size": F, "max_position_embeddings": 512, "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.0,
     });
-    Config::new("bert", &config).expect("the fields of a config")
+    Config::new("bert", Json::parse(config.to_string().as_bytes()).expect("JSON").root())
+        .expect("the fields of a config")
 }
 
 /// Random weights under the names of a token classifier.

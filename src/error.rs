@@ -77,12 +77,24 @@ impl ErrorKind {
 impl Error {
     /// An error of a kind with a message: lower case, no full stop, with the values that differ.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into() }))
+        Self::boxed(kind, message.into())
+    }
+
+    #[inline(never)]
+    fn boxed(kind: ErrorKind, message: String) -> Self {
+        Self(Box::new(Inner { kind, message }))
     }
 
     /// The kind, for callers that react to it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// The same error as one of another kind: what a reader of files refuses may be what a caller said.
+    #[must_use]
+    pub(crate) fn of_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
     }
 
     /// The same error with the place where it happened put in front: `place: message`.

@@ -8,6 +8,7 @@
 //!
 //! | room | what it does |
 //! |---|---|
+//! | [`json`] | JSON parsed once, read by hand |
 //! | [`text`] | a note becomes ids and comes back as spans: tokenizer, windows, spans, labels |
 //! | [`clinical`] | what is special about notes: placeholders, sentences, sections, negation and its kin |
 //! | [`backend`] | who does the arithmetic: the trait [`backend::Backend`] and the engines that implement it |
@@ -31,11 +32,14 @@ pub mod backend;
 pub mod clinical;
 pub mod error;
 pub mod export;
+pub mod json;
 pub mod models;
+mod sort;
 pub mod tasks;
 pub mod text;
 #[cfg(feature = "train")]
 pub mod train;
+mod unicode;
 #[cfg(any(feature = "wasm", feature = "wasm-export"))]
 mod wasm;
 pub mod weights;

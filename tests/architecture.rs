@@ -8,15 +8,18 @@ use std::process::Command;
 /// A room and the rooms that it may name.
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("text", &["error"]),
-    ("clinical", &["error"]),
+    ("sort", &[]),
+    ("unicode", &[]),
+    ("json", &["error"]),
+    ("text", &["error", "json", "sort", "unicode"]),
+    ("clinical", &["error", "sort", "unicode"]),
     ("backend", &["error"]),
-    ("weights", &["error", "backend"]),
-    ("models", &["error", "backend", "weights"]),
-    ("tasks", &["error", "backend", "weights", "models", "text", "clinical"]),
-    ("export", &["error", "text", "clinical", "tasks"]),
-    ("train", &["error", "backend", "weights", "models", "text", "clinical", "tasks"]),
-    ("wasm", &["error", "backend", "weights", "text", "clinical", "tasks", "export"]),
+    ("weights", &["error", "json", "sort", "backend"]),
+    ("models", &["error", "json", "backend", "weights"]),
+    ("tasks", &["error", "json", "sort", "backend", "weights", "models", "text", "clinical"]),
+    ("export", &["error", "json", "sort", "text", "clinical", "tasks"]),
+    ("train", &["error", "json", "backend", "weights", "models", "text", "clinical", "tasks"]),
+    ("wasm", &["error", "json", "backend", "weights", "text", "clinical", "tasks", "export"]),
 ];
 
 fn root() -> &'static Path {

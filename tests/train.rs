@@ -20,6 +20,7 @@ use clinlite::backend::adamw::Settings;
 use clinlite::backend::candle::kernels::random::Stream;
 use clinlite::backend::candle::{CandleBackend, host};
 use clinlite::backend::training::{Layout, Quantity, Training};
+use clinlite::json::Json;
 use clinlite::models::{Batch, Config, TokenClassification};
 use clinlite::train::finetune::{Options, Outcome, Places, finetune};
 use clinlite::train::loss::token_loss;
@@ -57,7 +58,7 @@ const LABELS: usize = 5;
 
 impl Tiny {
     fn load() -> Self {
-        let config = Config::new("bert", &serde_json::from_slice(&fixture("config.json")).unwrap()).unwrap();
+        let config = Config::new("bert", Json::parse(&fixture("config.json")).unwrap().root()).unwrap();
         let bytes = fixture("model.safetensors");
         let weights = Weights::from_safetensors(&bytes, Names::Bert).unwrap();
         let backend = CandleBackend::training(0);

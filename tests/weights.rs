@@ -139,7 +139,7 @@ fn tensors_that_are_wrong_are_named_with_both_shapes() {
         (
             |t| t.get_mut("bert.encoder.layer.1.output.dense.weight").expect("a tensor").2[..4].fill(0xff),
             ErrorKind::Weights,
-            "value NaN at 0 is not finite",
+            "the value at 0 is not finite",
         ),
         (
             |t| {

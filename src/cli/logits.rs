@@ -79,7 +79,7 @@ fn logits<B: Backend>(backend: &B, folder: &Folder, arguments: &Arguments) -> Re
     let (head, shape, tokenizer) = (Head::of(folder)?, Config::of(folder)?.shape(), read_tokenizer(folder)?);
     let batch = batch(&tokenizer, head, &shape, arguments)?;
     let model = Model::of(backend, folder)?;
-    let values = pollster::block_on(read(backend, || model.forward(backend, &batch)))?;
+    let values = pollster::block_on(read(backend, &|| model.forward(backend, &batch)))?;
     let labels = if head == Head::MaskedLm { Vec::new() } else { folder.label_names()? };
     let logits = match head {
         Head::SequenceClassification => Logits::Row(values),

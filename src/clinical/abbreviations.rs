@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use super::table::{broken, decode, lines};
 use crate::error::Result;
+use crate::sort;
+use crate::unicode;
 
 /// Characters of a short form. The paper has 2 to 10.
 const SHORT: std::ops::RangeInclusive<usize> = 2..=10;
@@ -82,7 +84,7 @@ impl List {
             }
             pairs.push((short.to_owned(), long.to_owned(), number));
         }
-        pairs.sort();
+        sort::by(&mut pairs, Ord::cmp);
         if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let (one, other) = (twice[0].2.min(twice[1].2), twice[0].2.max(twice[1].2));
             let message = format!("the short form of line {one} again; keep the meaning that your notes have");
@@ -109,7 +111,8 @@ impl List {
 /// Case counts ("OR" is not "or"), and so do the borders of words; a plural s may follow.
 pub fn find(note: &str, list: &List) -> Vec<Abbreviation> {
     let mut defined = definitions(note);
-    defined.sort_by_key(|definition| (&note[definition.short.clone()], definition.short.start));
+    let key = |definition: &Definition| (&note[definition.short.clone()], definition.short.start);
+    sort::by(&mut defined, |a, b| key(a).cmp(&key(b)));
     let initials = initials(note, &defined, list);
     let mut found: Vec<Abbreviation> = Vec::new();
     if initials.is_empty() {
@@ -122,7 +125,7 @@ pub fn find(note: &str, list: &List) -> Vec<Abbreviation> {
         }
         let local = ends(note, word.start, *SHORT.end()).rev().find_map(|end| {
             let short = &note[word.start..end];
-            let before = |known: &Definition| (&note[known.short.clone()], known.short.start) <= (short, word.start);
+            let before = |known: &Definition| key(known) <= (short, word.start);
             let nearest = &defined[..defined.partition_point(before)].last()?.clone();
             let long = nearest.long.clone();
             (note[nearest.short.clone()] == *short).then(|| (end, note[long.clone()].to_owned(), Some(long)))
@@ -267,7 +270,7 @@ fn match_backwards(letters: &[char], text: &str) -> Option<usize> {
 }
 
 fn lower(c: char) -> char {
-    c.to_lowercase().next().unwrap_or(c)
+    unicode::lowercase(c).next().unwrap_or(c)
 }
 
 /// The place after the character at `at`.

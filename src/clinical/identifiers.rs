@@ -10,6 +10,7 @@ mod numbers;
 use std::ops::Range;
 
 use super::Warning;
+use crate::sort;
 
 /// How far before a number the word that names it may stand, in bytes.
 const REACH: usize = 24;
@@ -59,7 +60,7 @@ pub(super) fn find(note: &str, placeholders: &[Range<usize>]) -> Vec<Warning> {
     };
     found.retain(|(kind, range)| *kind != IdentifierKind::Date || named(note, range.start, BIRTHS) || near(range));
     found.extend(names.iter().map(|range| (IdentifierKind::Name, range.clone())));
-    found.sort_by_key(|(_, range)| range.start);
+    sort::by(&mut found, |(_, a), (_, b)| a.start.cmp(&b.start));
     let mut end = 0;
     let mut hidden = placeholders.iter().peekable();
     found.retain(|(_, range)| {

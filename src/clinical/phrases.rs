@@ -3,9 +3,8 @@
 //! Reading costs one look-up of each word and, where a phrase begins, one step a word of it: the time does not depend on
 //! how many phrases there are.
 
-use std::collections::BTreeMap;
-
 use super::words;
+use crate::sort;
 
 /// Phrases, each with a number.
 #[derive(Default)]
@@ -28,38 +27,41 @@ struct Node {
 
 impl Phrases {
     /// Of texts with their values; of two equal phrases the later counts.
-    pub(super) fn new<'a>(phrases: impl IntoIterator<Item = (&'a str, u32)>) -> Self {
-        let mut numbers = BTreeMap::<Box<str>, u32>::new();
-        let cut = |(text, value): (&str, u32)| {
-            let mut phrase = Vec::<Box<str>>::new();
-            words::each(text, &mut |word, _| {
-                phrase.push(word.into());
+    pub(super) fn new<T: AsRef<str>>(phrases: &[(T, u32)]) -> Self {
+        let mut words = Vec::<Box<str>>::new();
+        for (text, _) in phrases {
+            words::each(text.as_ref(), &mut |word, _| {
+                words.push(word.into());
                 true
             });
-            (phrase, value)
-        };
-        let phrases: Vec<_> = phrases.into_iter().map(cut).collect();
-        numbers.extend(phrases.iter().flat_map(|(phrase, _)| phrase).map(|word| (word.clone(), 0)));
-        numbers.values_mut().zip(0..).for_each(|(number, at)| *number = at);
-        let mut nodes = vec![Node::default()];
-        for (phrase, value) in phrases.iter().filter(|(phrase, _)| !phrase.is_empty()) {
-            let mut node = 0;
-            for word in phrase {
-                let number = numbers[word];
-                node = match nodes[node].edges.binary_search_by_key(&number, |edge| edge.0) {
-                    Ok(edge) => nodes[node].edges[edge].1 as usize,
-                    Err(edge) => {
-                        let next = nodes.len();
-                        nodes[node].edges.insert(edge, (number, next as u32));
-                        nodes.push(Node::default());
-                        next
-                    }
-                };
-            }
-            nodes[node].value = Some(*value);
         }
-        let words: Vec<Box<str>> = numbers.into_keys().collect();
-        Self { heads: words.iter().map(|word| head(word)).collect(), words, nodes }
+        sort::by(&mut words, Ord::cmp);
+        words.dedup();
+        let heads = words.iter().map(|word| head(word)).collect();
+        let mut found = Self { words, heads, nodes: vec![Node::default()] };
+        phrases.iter().for_each(|(text, value)| found.add(text.as_ref(), *value));
+        found
+    }
+
+    /// Adds a phrase whose words are known.
+    fn add(&mut self, text: &str, value: u32) {
+        let mut node = 0;
+        words::each(text, &mut |word, _| {
+            let Some(id) = self.id(word) else { return false };
+            node = match self.nodes[node].edges.binary_search_by_key(&id, |edge| edge.0) {
+                Ok(edge) => self.nodes[node].edges[edge].1 as usize,
+                Err(edge) => {
+                    let next = self.nodes.len();
+                    self.nodes[node].edges.insert(edge, (id, next as u32));
+                    self.nodes.push(Node::default());
+                    next
+                }
+            };
+            true
+        });
+        if node > 0 {
+            self.nodes[node].value = Some(value);
+        }
     }
 
     /// The number of a word in its normal form, if some phrase has it.
@@ -112,6 +114,28 @@ impl Walk<'_> {
     }
 }
 
+/// A phrase as its words with blanks between, so that equal phrases are equal texts.
+pub(super) fn normal(phrase: &str) -> String {
+    let mut text = String::new();
+    words::each(phrase, &mut |word, _| {
+        text.extend([" ", word]);
+        true
+    });
+    text.trim_start().to_owned()
+}
+
+/// Sorts phrases as texts; of two equal ones the later stays.
+pub(super) fn keep_latest(phrases: &mut Vec<(String, u32)>) {
+    sort::by(phrases, |a, b| a.0.cmp(&b.0));
+    phrases.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            kept.1 = later.1;
+        }
+        same
+    });
+}
+
 /// The first eight bytes; orders words as their letters do.
 fn head(word: &str) -> u64 {
     let mut head = [0; 8];
@@ -127,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_longest_phrase_wins() {
-        let phrases = Phrases::new([("no", 1), ("no change", 2), ("no change in the", 3), ("r/o", 4), ("NO", 5)]);
+        let phrases = Phrases::new(&[("no", 1), ("no change", 2), ("no change in the", 3), ("r/o", 4), ("NO", 5)]);
         let cases = [
             ("No fever", Some((1, 5))),
             ("no\n CHANGE in mass", Some((2, 2))),

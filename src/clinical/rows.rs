@@ -18,18 +18,22 @@ pub(super) fn each<'a, const N: usize>(
             continue;
         }
         let mut fields = [""; N];
-        let mut rest = line;
-        for (at, field) in fields.iter_mut().enumerate() {
-            let end = if at + 1 == N { None } else { rest.find(char::is_whitespace) };
-            (*field, rest) = rest.split_at(end.unwrap_or(rest.len()));
-            rest = rest.trim_start();
+        let taken = cut(line, &columns, &mut fields).and_then(|()| take(fields));
+        taken.map_err(|error| error.at(format_args!("line {}", number + 1)))?;
+    }
+    Ok(())
+}
+
+/// Cuts a row into its fields.
+fn cut<'a>(line: &'a str, columns: &[&str], fields: &mut [&'a str]) -> Result<()> {
+    let mut rest = line;
+    for (at, field) in fields.iter_mut().enumerate() {
+        let end = if at + 1 == columns.len() { None } else { rest.find(char::is_whitespace) };
+        (*field, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = rest.trim_start();
+        if field.is_empty() {
+            return Err(refuse(format!("has no {}: expected {}", columns[at], columns.join(", "))));
         }
-        let place = format!("line {}", number + 1);
-        if let Some(missing) = fields.iter().position(|field| field.is_empty()) {
-            let message = format!("has no {}: expected {}", columns[missing], columns.join(", "));
-            return Err(refuse(message).at(place));
-        }
-        take(fields).map_err(|error| error.at(place))?;
     }
     Ok(())
 }

@@ -6,12 +6,11 @@
 
 mod headings;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use self::headings::{Heading, Headings};
 use super::assertion::CueKind;
-use super::phrases::Phrases;
+use super::phrases::{Phrases, keep_latest, normal};
 use super::rows::{self, refuse};
 use crate::error::Result;
 
@@ -36,8 +35,8 @@ pub struct Section {
 /// Titles and what they mean.
 pub(super) struct SectionRules {
     rows: Vec<Row>,
-    /// Normal titles with an index into `rows`.
-    titles: BTreeMap<String, u32>,
+    /// Titles in their normal form with an index into `rows`, sorted.
+    titles: Vec<(String, u32)>,
     phrases: Phrases,
 }
 
@@ -51,7 +50,7 @@ struct Row {
 
 impl Default for SectionRules {
     fn default() -> Self {
-        let none = Self { rows: Vec::new(), titles: BTreeMap::new(), phrases: Phrases::default() };
+        let none = Self { rows: Vec::new(), titles: Vec::new(), phrases: Phrases::default() };
         none.with(SHIPPED).expect("the rules that ship are read by a test")
     }
 }
@@ -70,11 +69,12 @@ impl SectionRules {
             };
             let row = self.rows.len() as u32;
             self.rows.push(Row { id: id.to_owned(), category: given(category), loinc: given(loinc), says });
-            let titles = titles.split('|').map(|title| title.trim().to_lowercase());
+            let titles = titles.split('|').map(normal);
             self.titles.extend(titles.filter(|title| !title.is_empty()).map(|title| (title, row)));
             Ok(())
         })?;
-        self.phrases = Phrases::new(self.titles.iter().map(|(title, &row)| (title.as_str(), row)));
+        keep_latest(&mut self.titles);
+        self.phrases = Phrases::new(&self.titles);
         Ok(self)
     }
 

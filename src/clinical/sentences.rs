@@ -8,6 +8,8 @@ mod lines;
 
 use std::ops::Range;
 
+use crate::sort;
+
 /// Shortened words whose full stop ends no sentence, sorted.
 const ABBREVIATIONS: &[&str] = &[
     "al", "approx", "appt", "appx", "apt", "ave", "bilat", "ca", "cf", "cont", "dept", "diff", "dr", "drs", "dx", "ed",
@@ -46,7 +48,7 @@ pub(super) fn find(note: &str, borders: &[usize]) -> Vec<Range<usize>> {
     let mut cuts = lines::ends(note);
     cuts.extend(borders.iter().copied().filter(|&border| note.is_char_boundary(border)));
     cuts.push(note.len());
-    cuts.sort_unstable();
+    sort::by(&mut cuts, usize::cmp);
     let mut sentences = Vec::new();
     let mut start = 0;
     for cut in cuts {
@@ -94,12 +96,12 @@ fn full_stop(text: &str, at: usize) -> Option<usize> {
     if !text[end..].starts_with(char::is_whitespace) {
         return glued(text, at, before).then_some(end);
     }
-    let word = before.trim_matches(|c: char| !c.is_alphanumeric()).replace('.', "").to_lowercase();
+    let word = before.trim_matches(|c: char| !c.is_alphanumeric()).replace('.', "").to_ascii_lowercase();
     let known = |list: &[&str]| list.binary_search(&word.as_str()).is_ok();
     let mut letters = before.chars();
     let initial = letters.next().is_some_and(char::is_uppercase) && letters.next().is_none();
     if initial {
-        let lead = last_word(text[..at - before.len()].trim_end()).to_lowercase();
+        let lead = last_word(text[..at - before.len()].trim_end()).to_ascii_lowercase();
         return LETTERED.binary_search(&lead.as_str()).is_ok().then_some(end);
     }
     let ends = if next.is_lowercase() {

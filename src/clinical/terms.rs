@@ -10,10 +10,11 @@ mod key;
 use std::fmt;
 use std::ops::Range;
 
-use self::key::{hash, with_key};
+use self::key::{hash, key};
 use super::abbreviations::Abbreviation;
 use super::table::{broken, decode, lines};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// Terms and codes, compiled. Shared by all notes.
 #[derive(Clone)]
@@ -105,7 +106,7 @@ impl Terms {
             let hash = hash_of(&columns.read(line), number)?;
             index.push(u64::from(hash) << 32 | start as u64);
         }
-        index.sort_unstable();
+        sort::numbers(&mut index);
         index.shrink_to_fit();
         Ok(Self { table, index, columns, system: system.map(uri) })
     }
@@ -129,15 +130,20 @@ impl Terms {
     /// table.
     pub fn find(&self, text: &str) -> Vec<Link> {
         let text = text.trim();
-        with_key(text, |key| {
-            let hash = hash(key);
-            let from = self.index.partition_point(|entry| entry >> 32 < u64::from(hash));
-            let same = self.index[from..].iter().take_while(|entry| **entry >> 32 == u64::from(hash));
-            let rows = same.map(|entry| self.row(*entry)).filter(|row| with_key(row.term, |other| other == key));
-            let (exact, others): (Vec<_>, Vec<_>) = rows.partition(|row| row.term == text);
-            let link = |matched| move |row: &Row<'_>| self.link(row, matched);
-            exact.iter().map(link(Match::Exact)).chain(others.iter().map(link(Match::Normalised))).collect()
-        })
+        let wanted = key(text);
+        let hash = u64::from(hash(&wanted));
+        let from = self.index.partition_point(|entry| entry >> 32 < hash);
+        let (mut exact, mut others) = (Vec::new(), Vec::new());
+        for entry in self.index[from..].iter().take_while(|entry| **entry >> 32 == hash) {
+            let row = self.row(*entry);
+            if row.term == text {
+                exact.push(self.link(&row, Match::Exact));
+            } else if key(row.term) == wanted {
+                others.push(self.link(&row, Match::Normalised));
+            }
+        }
+        exact.extend(others);
+        exact
     }
 
     /// All codes of a mention in a note; where it has none as it stands, those of its text with its abbreviations written
@@ -221,10 +227,11 @@ fn hash_of(row: &Row<'_>, number: usize) -> Result<u32> {
     if row.term.is_empty() || row.code.is_empty() {
         return Err(broken(number, "expected a term, a tab and a code; one of them is missing"));
     }
-    with_key(row.term, |key| {
-        let empty = || broken(number, "the term has no letter and no digit; remove the line");
-        if key.is_empty() { Err(empty()) } else { Ok(hash(key)) }
-    })
+    let key = key(row.term);
+    if key.is_empty() {
+        return Err(broken(number, "the term has no letter and no digit; remove the line"));
+    }
+    Ok(hash(&key))
 }
 
 /// The URI of a terminology that is known by a name; any other name as it is.

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::phrases::Phrases;
+use crate::unicode;
 
 /// A word that no phrase has.
 pub(super) const UNKNOWN: u32 = u32::MAX;
@@ -119,11 +120,7 @@ fn plain(c: char) -> char {
 }
 
 fn lower(c: char, word: &mut String) {
-    if c.is_ascii() {
-        word.push(c.to_ascii_lowercase());
-    } else {
-        word.extend(c.to_lowercase());
-    }
+    word.extend(unicode::lowercase(c));
 }
 
 /// Soft hyphen, zero-width characters, byte order mark.

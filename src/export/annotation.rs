@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::assertion::Assertion;
-use super::node::input;
+use super::input;
 use crate::error::Result;
 use crate::text::offsets::{self, OffsetUnit};
 

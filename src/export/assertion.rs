@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 pub use crate::clinical::{Certainty, Experiencer, Polarity, Temporality};
+use crate::error::Result;
+use crate::json::{Node, choice};
 
 /// A choice of few, by the name that documents have for it.
 pub trait Named: Copy + PartialEq + 'static {
@@ -128,6 +130,10 @@ impl Assertion {
         add(self.conditional, "conditional");
         remarks
     }
+}
+
+pub(super) fn named<T: Named>(node: Node<'_>) -> Result<T> {
+    choice(node, T::ALL, T::name)
 }
 
 fn by_name<S: Serializer>(choice: &impl Named, serializer: S) -> Result<S::Ok, S::Error> {

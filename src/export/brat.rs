@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::annotation::{Annotation, Marked, placed};
 use super::assertion::{Assertion, Named};
 use super::check::{Checked, Placed};
-use super::node::input;
+use super::input;
 use crate::error::Result;
 
 /// The `.ann` file.

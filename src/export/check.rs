@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
+use super::input;
 use super::json::{Document, Entity, Place};
-use super::node::input;
 use super::read::known;
 use super::{Length, sha256};
 use crate::error::Result;

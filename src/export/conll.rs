@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use super::annotation::{Annotation, Marked, placed};
 use super::check::{Checked, Placed};
-use super::node::input;
+use super::input;
 use super::options::Options;
 use crate::error::Result;
 

@@ -6,7 +6,7 @@
 use super::annotation::{Annotation, Marked, placed};
 use super::assertion::{Assertion, Named};
 use super::check::{Checked, Placed};
-use super::node::input;
+use super::input;
 use super::options::Options;
 use crate::error::Result;
 

@@ -11,7 +11,7 @@ use super::annotation::{Annotation, Marked, placed};
 use super::assertion::Assertion;
 use super::check::{Checked, Placed};
 use super::html::escape;
-use super::node::input;
+use super::input;
 use super::options::Options;
 use super::tree::{Tree, object};
 use crate::error::Result;

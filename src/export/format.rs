@@ -2,8 +2,8 @@
 
 use super::assertion::Named;
 use super::check::Checked;
+use super::input;
 use super::json::Document;
-use super::node::input;
 use super::options::Options;
 use super::tree::{Tree, object};
 use super::{brat, conll, csv, displacy, doccano, fhir, html, prodigy};

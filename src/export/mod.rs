@@ -17,7 +17,6 @@ mod format;
 mod html;
 pub mod json;
 pub mod nli;
-mod node;
 pub mod options;
 pub mod prodigy;
 mod read;
@@ -32,6 +31,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::error::{Error, ErrorKind};
 use crate::tasks::Computed;
 use crate::tasks::sequences::{self, Answer, ModelInfo};
 use crate::text::offsets::OffsetUnit;
@@ -164,6 +164,10 @@ fn scored(answer: &Answer, labels: impl IntoIterator<Item = usize>) -> Vec<Score
 /// Four places, and not what the number happens to be as a double.
 fn rounded(score: f32) -> f64 {
     (f64::from(score) * 1e4).round() / 1e4
+}
+
+fn input(message: String) -> Error {
+    Error::new(ErrorKind::Input, message)
 }
 
 /// The sha256 of a text as UTF-8, in lower-case hexadecimal digits.

@@ -1,11 +1,10 @@
 //! What is said besides document and note.
 
-use serde_json::Value;
-
-use super::assertion::Named;
+use super::assertion::{Named, named};
 use super::fhir::{FhirOptions, Resource};
-use super::node::{Node, Path, choice, input, string, truth};
-use crate::error::Result;
+use super::input;
+use crate::error::{ErrorKind, Result};
+use crate::json::{Json, Node, Path, string, truth};
 
 /// What is said besides document and note.
 #[derive(Clone, Default)]
@@ -28,26 +27,28 @@ impl Options {
     /// # Errors
     /// [`crate::ErrorKind::Input`] for JSON of another form, by the path of the field, and for any other field.
     pub fn read(json: &str) -> Result<Self> {
-        const FIELDS: [&str; 5] = ["name", "subject", "withoutNote", "recorded", "resources"];
-        let value: Value = serde_json::from_str(json).map_err(|_| input("options: expected a JSON object".into()))?;
-        let node = Node { value: &value, path: &Path::Field(&Path::Root, "options") };
-        let is_known = |value: &Value| value.as_object().is_none_or(|of| of.keys().all(|key| FIELDS.contains(&&**key)));
-        if !is_known(&value) {
-            return node.expected(format_args!("none but {}", FIELDS.join(", ")));
-        }
-        let fhir = FhirOptions {
-            subject: node.optional("subject", string)?,
-            without_note: node.optional("withoutNote", truth)?.unwrap_or_default(),
-            recorded: node.optional("recorded", string)?,
-            resources: node.optional("resources", resources)?.unwrap_or_default(),
-        };
-        Ok(Self { name: node.optional("name", string)?.unwrap_or_default(), fhir })
+        const OPTIONS: Path<'static> = Path::Field(&Path::Root, "options");
+        let json = Json::parse(json.as_bytes()).map_err(|_| input("options: expected a JSON object".into()))?;
+        options(json.at(&OPTIONS)).map_err(|e| e.of_kind(ErrorKind::Input))
     }
 }
 
+fn options(node: Node<'_>) -> Result<Options> {
+    const FIELDS: [&str; 5] = ["name", "subject", "withoutNote", "recorded", "resources"];
+    if !node.fields(|name, _| Ok(FIELDS.contains(&name)))?.into_iter().all(|is_known| is_known) {
+        return node.expected(format_args!("none but {}", FIELDS.join(", ")));
+    }
+    let fhir = FhirOptions {
+        subject: node.optional("subject", string)?,
+        without_note: node.optional("withoutNote", truth)?.unwrap_or_default(),
+        recorded: node.optional("recorded", string)?,
+        resources: node.optional("resources", resources)?.unwrap_or_default(),
+    };
+    Ok(Options { name: node.optional("name", string)?.unwrap_or_default(), fhir })
+}
+
 fn resources(node: Node<'_>) -> Result<Vec<(String, Resource)>> {
-    let Some(of) = node.value.as_object() else { return node.expected("an object of labels") };
-    of.iter().map(|(label, value)| Ok((label.clone(), choice(Node { value, path: node.path })?))).collect()
+    node.fields(|label, resource| Ok((label.to_owned(), named(resource)?)))
 }
 
 /// `LABEL=Condition`, as a command line says it.

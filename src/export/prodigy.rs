@@ -10,7 +10,7 @@ use super::annotation::{Annotation, Marked, placed};
 use super::assertion::Assertion;
 use super::check::{Checked, Placed};
 use super::format::meta;
-use super::node::input;
+use super::input;
 use super::options::Options;
 use super::tree::{Tree, list, object};
 use crate::error::Result;

@@ -1,13 +1,13 @@
 //! Reading a document: what is wrong with it is said by its path, and nothing that it holds is quoted.
 
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
-use super::assertion::{Assertion, Cue};
+use super::assertion::{Assertion, Cue, named};
 use super::json::{Abbreviation, Attribute, Coverage, Document, Entity, Link, Model, Place, SCHEMA, Section, Warning};
-use super::node::{Node, Path, choice, count, input, score, string, truth, unit};
-use super::{Engine, Length};
-use crate::error::Result;
+use super::{Engine, Length, input};
+use crate::error::{ErrorKind, Result};
+use crate::json::{Json, Node, choice, count, number, string, truth};
+use crate::text::offsets::OffsetUnit;
 
 impl Document {
     /// A document from its JSON, about a note. Fields that this version does not know are left out.
@@ -16,12 +16,8 @@ impl Document {
     /// [`crate::ErrorKind::Input`] with the path of the field, `entities[3].start`, for JSON that is none or of another form,
     /// and as [`Document::check`].
     pub fn read(json: &str, note: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(json).map_err(|error| {
-            // What the parser says may quote what it read.
-            let (line, column) = (error.line(), error.column());
-            input(format!("document: expected JSON, found something else at line {line}, column {column}"))
-        })?;
-        let document = document(Node { value: &value, path: &Path::Root })?;
+        let json = Json::parse(json.as_bytes()).map_err(|e| e.at("document").of_kind(ErrorKind::Input))?;
+        let document = document(json.root()).map_err(|e| e.of_kind(ErrorKind::Input))?;
         document.check(note)?;
         Ok(document)
     }
@@ -30,8 +26,7 @@ impl Document {
 /// Only the form is looked at; [`Document::check`] looks whether it is about a note.
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        document(Node { value: &value, path: &Path::Root }).map_err(serde::de::Error::custom)
+        document(Json::deserialize(deserializer)?.root()).map_err(serde::de::Error::custom)
     }
 }
 
@@ -134,10 +129,10 @@ fn entity(node: Node<'_>) -> Result<Entity> {
 
 fn assertion(node: Node<'_>) -> Result<Assertion> {
     Ok(Assertion {
-        polarity: node.field("polarity", choice)?,
-        certainty: node.field("certainty", choice)?,
-        temporality: node.field("temporality", choice)?,
-        experiencer: node.field("experiencer", choice)?,
+        polarity: node.field("polarity", named)?,
+        certainty: node.field("certainty", named)?,
+        temporality: node.field("temporality", named)?,
+        experiencer: node.field("experiencer", named)?,
         conditional: node.field("conditional", truth)?,
         cues: node.list("cues", cue)?,
     })
@@ -161,6 +156,17 @@ fn attribute(node: Node<'_>) -> Result<Attribute> {
     let [start, end] = borders(node)?;
     let (name, text) = (node.field("name", string)?, node.field("text", string)?);
     Ok(Attribute { name, start, end, text, value: node.optional("value", string)? })
+}
+
+fn score(node: Node<'_>) -> Result<f64> {
+    number(node)
+        .ok()
+        .filter(|score| (0.0..=1.0).contains(score))
+        .map_or_else(|| node.expected("a number from 0 to 1"), Ok)
+}
+
+fn unit(node: Node<'_>) -> Result<OffsetUnit> {
+    choice(node, &OffsetUnit::ALL, OffsetUnit::name)
 }
 
 fn warning(node: Node<'_>) -> Result<Warning> {

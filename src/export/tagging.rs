@@ -7,6 +7,7 @@ use super::json::{Abbreviation, Attribute, Coverage, Document, Entity, Link, Mod
 use super::{Engine, Length, rounded, sha256};
 use crate::clinical::{self, Finding, Reading};
 use crate::error::Result;
+use crate::sort;
 use crate::tasks::ner::Tagging;
 use crate::text::decode::Span;
 use crate::text::offsets::{self, OffsetUnit};
@@ -51,8 +52,8 @@ struct Places<'a> {
 impl<'a> Places<'a> {
     /// All places of a tagging.
     fn new(tagging: &Tagging, note: &'a str, unit: OffsetUnit) -> Result<Self> {
-        let mut bytes: Vec<usize> = ranges(tagging).flat_map(|range| [range.start, range.end]).collect();
-        bytes.sort_unstable();
+        let mut bytes = borders(tagging);
+        sort::by(&mut bytes, usize::cmp);
         bytes.dedup();
         let units = offsets::from_bytes(note, &bytes, unit)?;
         Ok(Self { note, bytes, units })
@@ -132,16 +133,22 @@ fn link(clinical::Link { system, code, term, matched }: &clinical::Link) -> Link
     Link { system, code: code.clone(), term: term.clone(), matched: matched.name().into() }
 }
 
-/// Every place that a document states.
-fn ranges(tagging: &Tagging) -> impl Iterator<Item = Range<usize>> + '_ {
+/// Every place that a document states, in bytes.
+fn borders(tagging: &Tagging) -> Vec<usize> {
     let Reading { placeholders, sentences, sections, abbreviations, warnings } = &tagging.reading;
-    let abbreviations = abbreviations.iter().flat_map(|short| short.defined.iter().chain([&short.range]));
-    let cues = tagging.findings.iter().flat_map(|finding| finding.assertion.cues.iter().map(|cue| &cue.range));
-    let attributes = tagging.findings.iter().flat_map(|finding| finding.attributes.iter().map(|other| &other.range));
-    let read = placeholders.iter().chain(sentences).chain(sections.iter().map(|section| &section.range));
-    let read = read.chain(abbreviations).chain(warnings.iter().map(|warning| &warning.range));
-    let entities = tagging.entities.iter().map(|span| span.start..span.end);
-    read.chain(cues).chain(attributes).cloned().chain(entities)
+    let mut ranges: Vec<&Range<usize>> = placeholders.iter().chain(sentences).collect();
+    ranges.extend(sections.iter().map(|section| &section.range));
+    for short in abbreviations {
+        ranges.extend(&short.defined);
+        ranges.push(&short.range);
+    }
+    ranges.extend(warnings.iter().map(|warning| &warning.range));
+    for finding in &tagging.findings {
+        ranges.extend(finding.assertion.cues.iter().map(|cue| &cue.range));
+        ranges.extend(finding.attributes.iter().map(|attribute| &attribute.range));
+    }
+    let entities = tagging.entities.iter().flat_map(|span| [span.start, span.end]);
+    ranges.into_iter().flat_map(|range| [range.start, range.end]).chain(entities).collect()
 }
 
 #[cfg(test)]

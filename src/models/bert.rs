@@ -5,16 +5,15 @@
 //!
 //! Axes: `R` rows (all tokens of all sequences), `D` hidden_size, `F` intermediate_size.
 
-use serde::Deserialize;
-
 use super::config::{divides, only};
 use super::{Batch, Shape};
 use crate::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv};
 use crate::error::Result;
+use crate::json::{Node, count, float, string};
 use crate::weights::Scope;
 
 /// The fields of `config.json` that a forward pass needs; unknown fields are ignored.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Rows of the word embedding table.
     pub vocab_size: usize,
@@ -27,41 +26,39 @@ pub struct Config {
     /// F.
     pub intermediate_size: usize,
     /// Only `gelu` (the erf form) is implemented.
-    #[serde(default = "gelu")]
     pub hidden_act: String,
     /// Used in training only.
-    #[serde(default = "tenth")]
     pub hidden_dropout_prob: f32,
     /// Of attention probabilities; used in training only.
-    #[serde(default = "tenth")]
     pub attention_probs_dropout_prob: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
     /// Segments.
-    #[serde(default = "two")]
     pub type_vocab_size: usize,
     /// Added to the variance of every layer normalisation.
-    #[serde(default = "eps")]
     pub layer_norm_eps: f32,
     /// `absolute` or absent.
-    #[serde(default)]
     pub position_embedding_type: Option<String>,
 }
 
-pub(super) fn gelu() -> String {
-    "gelu".into()
-}
-pub(super) fn tenth() -> f32 {
-    0.1
-}
-pub(super) fn two() -> usize {
-    2
-}
-pub(super) fn eps() -> f32 {
-    1e-12
-}
-
 impl Config {
+    pub(super) fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            vocab_size: json.field("vocab_size", count)?,
+            hidden_size: json.field("hidden_size", count)?,
+            num_hidden_layers: json.field("num_hidden_layers", count)?,
+            num_attention_heads: json.field("num_attention_heads", count)?,
+            intermediate_size: json.field("intermediate_size", count)?,
+            hidden_act: json.field_or("hidden_act", "gelu".into(), string)?,
+            hidden_dropout_prob: json.field_or("hidden_dropout_prob", 0.1, float)?,
+            attention_probs_dropout_prob: json.field_or("attention_probs_dropout_prob", 0.1, float)?,
+            max_position_embeddings: json.field("max_position_embeddings", count)?,
+            type_vocab_size: json.field_or("type_vocab_size", 2, count)?,
+            layer_norm_eps: json.field_or("layer_norm_eps", 1e-12, float)?,
+            position_embedding_type: json.optional("position_embedding_type", string)?,
+        })
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         only("hidden_act", &self.hidden_act.as_str(), "gelu")?;
         only("position_embedding_type", &self.position_embedding_type.as_deref().unwrap_or("absolute"), "absolute")?;

@@ -1,10 +1,8 @@
 //! The settings of any architecture.
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
 use super::{bert, distilbert, minialbert, mobilebert};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Node, truth};
 use crate::weights::folder::Folder;
 
 /// `config.json`, as the architecture reads it.
@@ -44,19 +42,20 @@ impl Config {
     /// [`ErrorKind::Format`] for a field that is missing or of another type; [`ErrorKind::Unsupported`] for an
     /// architecture or a setting that is not implemented.
     pub fn of(folder: &Folder) -> Result<Self> {
-        Self::new(folder.architecture()?, folder.config_json())
+        Self::new(&folder.architecture()?, folder.config())
     }
 
     /// Reads `config.json` as one of `bert`, `distilbert`, `mobilebert`, `minialbert`.
     ///
     /// # Errors
     /// As [`Config::of`].
-    pub fn new(architecture: &str, json: &Value) -> Result<Self> {
+    pub fn new(architecture: &str, json: Node<'_>) -> Result<Self> {
+        let at = |e: Error| e.at("config.json");
         let config = match architecture {
-            "bert" => Self::Bert(read(json)?),
-            "distilbert" => Self::DistilBert(read(json)?),
-            "mobilebert" => Self::MobileBert(read(json)?),
-            "minialbert" => Self::MiniAlbert(read(json)?),
+            "bert" => Self::Bert(bert::Config::read(json).map_err(at)?),
+            "distilbert" => Self::DistilBert(distilbert::Config::read(json).map_err(at)?),
+            "mobilebert" => Self::MobileBert(mobilebert::Config::read(json).map_err(at)?),
+            "minialbert" => Self::MiniAlbert(minialbert::Config::read(json).map_err(at)?),
             other => {
                 let known = "bert, distilbert, mobilebert, minialbert";
                 return Err(unsupported(format!("the architecture {other:?} is not implemented, only {known}")));
@@ -107,7 +106,7 @@ impl Config {
     /// Whether the decoder of a masked language model is the table of its word embeddings: `tie_word_embeddings`, which
     /// is true by default. MiniALBERT's never is, because its embeddings are narrower than its states.
     pub fn is_tied(&self, folder: &Folder) -> bool {
-        let said = folder.config_json().get("tie_word_embeddings").and_then(Value::as_bool);
+        let said = folder.config().field_or("tie_word_embeddings", true, truth);
         !matches!(self, Self::MiniAlbert(_)) && said.unwrap_or(true)
     }
 
@@ -156,10 +155,6 @@ impl Config {
         }
         self
     }
-}
-
-fn read<T: DeserializeOwned>(json: &Value) -> Result<T> {
-    T::deserialize(json).map_err(|e| Error::new(ErrorKind::Format, e.to_string()).at("config.json"))
 }
 
 pub(super) fn unsupported(message: String) -> Error {

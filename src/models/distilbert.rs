@@ -3,20 +3,19 @@
 //! BERT's block under other names; no token types, no pooler. Names follow `modeling_distilbert.py` of Hugging Face
 //! transformers. ClinicalDistilBERT and BioDistilBERT are of this kind. Axes as in [`super::bert`].
 
-use serde::Deserialize;
-
-use super::bert::{Embeddings, Layer, gelu, tenth};
+use super::bert::{Embeddings, Layer};
 use super::config::{divides, only};
 use super::{Batch, Shape};
 use crate::backend::{Backend, Lengths, NormKind};
 use crate::error::Result;
+use crate::json::{Node, count, float, string};
 use crate::weights::Scope;
 
 /// Not in the config: `modeling_distilbert.py` has it fixed.
 const NORM: NormKind = NormKind::LayerNorm { eps: 1e-12 };
 
 /// The fields of `config.json` that a forward pass needs; unknown fields are ignored.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Rows of the word embedding table.
     pub vocab_size: usize,
@@ -29,19 +28,30 @@ pub struct Config {
     /// F.
     pub hidden_dim: usize,
     /// Only `gelu` (the erf form) is implemented.
-    #[serde(default = "gelu")]
     pub activation: String,
     /// Used in training only.
-    #[serde(default = "tenth")]
     pub dropout: f32,
     /// Of attention probabilities; used in training only.
-    #[serde(default = "tenth")]
     pub attention_dropout: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
 }
 
 impl Config {
+    pub(super) fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            vocab_size: json.field("vocab_size", count)?,
+            dim: json.field("dim", count)?,
+            n_layers: json.field("n_layers", count)?,
+            n_heads: json.field("n_heads", count)?,
+            hidden_dim: json.field("hidden_dim", count)?,
+            activation: json.field_or("activation", "gelu".into(), string)?,
+            dropout: json.field_or("dropout", 0.1, float)?,
+            attention_dropout: json.field_or("attention_dropout", 0.1, float)?,
+            max_position_embeddings: json.field("max_position_embeddings", count)?,
+        })
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         only("activation", &self.activation.as_str(), "gelu")?;
         only("hidden_dim of zero", &(self.hidden_dim == 0), false)?;

@@ -9,20 +9,19 @@
 //! Axes: `R` rows, `E` embedding_size (128 or 312), `D` hidden_size (768), `F` intermediate_size (3072), `A` the width
 //! of an adapter (`D / reduction_factor`, 48).
 
-use serde::Deserialize;
-
-use super::bert::{Embeddings, eps, gelu, tenth, two};
+use super::bert::Embeddings;
 use super::config::{divides, only};
 use super::{Batch, Shape};
 use crate::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv};
 use crate::error::Result;
+use crate::json::{Node, count, float, string, truth};
 use crate::weights::Scope;
 
 /// That of the adapters and of the masked language model, whatever the config says.
 pub(super) const OWN_NORM: NormKind = NormKind::LayerNorm { eps: 1e-12 };
 
 /// The fields of `config.json` that a forward pass needs; unknown fields are ignored.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Rows of the word embedding table.
     pub vocab_size: usize,
@@ -37,38 +36,43 @@ pub struct Config {
     /// F.
     pub intermediate_size: usize,
     /// `D / A`.
-    #[serde(default = "sixteen")]
     pub reduction_factor: usize,
     /// Whether there are adapters.
-    #[serde(default = "yes")]
     pub use_adapter: bool,
     /// Only `gelu` (the erf form) is implemented.
-    #[serde(default = "gelu")]
     pub hidden_act: String,
     /// Used in training only.
-    #[serde(default = "tenth")]
     pub hidden_dropout_prob: f32,
     /// Of attention probabilities; used in training only.
-    #[serde(default = "tenth")]
     pub attention_probs_dropout_prob: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
     /// Segments.
-    #[serde(default = "two")]
     pub type_vocab_size: usize,
     /// Added to the variance of every layer normalisation of the embeddings and the shared layer.
-    #[serde(default = "eps")]
     pub layer_norm_eps: f32,
 }
 
-fn sixteen() -> usize {
-    16
-}
-fn yes() -> bool {
-    true
-}
-
 impl Config {
+    pub(super) fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            vocab_size: json.field("vocab_size", count)?,
+            embedding_size: json.field("embedding_size", count)?,
+            hidden_size: json.field("hidden_size", count)?,
+            num_hidden_layers: json.field("num_hidden_layers", count)?,
+            num_attention_heads: json.field("num_attention_heads", count)?,
+            intermediate_size: json.field("intermediate_size", count)?,
+            reduction_factor: json.field_or("reduction_factor", 16, count)?,
+            use_adapter: json.field_or("use_adapter", true, truth)?,
+            hidden_act: json.field_or("hidden_act", "gelu".into(), string)?,
+            hidden_dropout_prob: json.field_or("hidden_dropout_prob", 0.1, float)?,
+            attention_probs_dropout_prob: json.field_or("attention_probs_dropout_prob", 0.1, float)?,
+            max_position_embeddings: json.field("max_position_embeddings", count)?,
+            type_vocab_size: json.field_or("type_vocab_size", 2, count)?,
+            layer_norm_eps: json.field_or("layer_norm_eps", 1e-12, float)?,
+        })
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         only("hidden_act", &self.hidden_act.as_str(), "gelu")?;
         let zero = [self.embedding_size, self.intermediate_size].contains(&0);

@@ -9,27 +9,23 @@
 //! Axes: `R` rows, `E` embedding_size (128), `D` hidden_size (512), `T` intra_bottleneck_size (128), `F`
 //! intermediate_size (512).
 
-use serde::Deserialize;
-
-use super::bert::{eps, tenth, two};
 use super::config::{divides, only, unsupported};
 use super::{Batch, Shape};
 use crate::backend::{Activation, Backend, Lengths, Linear, Norm, NormKind, Qkv};
 use crate::error::Result;
+use crate::json::{Node, count, float, string, truth};
 use crate::weights::Scope;
 
 /// The fields of `config.json` that a forward pass needs; unknown fields are ignored. Defaults are Hugging Face's.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Rows of the word embedding table.
     pub vocab_size: usize,
     /// D.
     pub hidden_size: usize,
     /// E.
-    #[serde(default = "narrow")]
     pub embedding_size: usize,
     /// T.
-    #[serde(default = "narrow")]
     pub intra_bottleneck_size: usize,
     /// F.
     pub intermediate_size: usize,
@@ -38,62 +34,59 @@ pub struct Config {
     /// Heads of width `intra_bottleneck_size / num_attention_heads`.
     pub num_attention_heads: usize,
     /// Feed-forward networks of a layer, the last of which is `intermediate` and `output`.
-    #[serde(default = "four")]
     pub num_feedforward_networks: usize,
     /// `no_norm` or `layer_norm`.
-    #[serde(default = "no_norm")]
     pub normalization_type: String,
     /// Only `relu` is implemented.
-    #[serde(default = "relu")]
     pub hidden_act: String,
     /// Only with trigrams.
-    #[serde(default = "yes")]
     pub trigram_input: bool,
     /// Only with bottlenecks.
-    #[serde(default = "yes")]
     pub use_bottleneck: bool,
     /// Only without.
-    #[serde(default)]
     pub use_bottleneck_attention: bool,
     /// Only shared.
-    #[serde(default = "yes")]
     pub key_query_shared_bottleneck: bool,
     /// Whether a sequence classifier reads `tanh(dense(token 0))` rather than token 0 itself.
-    #[serde(default = "yes")]
     pub classifier_activation: bool,
     /// Used in training only.
-    #[serde(default)]
     pub hidden_dropout_prob: f32,
     /// Of attention probabilities; used in training only.
-    #[serde(default = "tenth")]
     pub attention_probs_dropout_prob: f32,
     /// The longest sequence, special tokens included.
     pub max_position_embeddings: usize,
     /// Segments.
-    #[serde(default = "two")]
     pub type_vocab_size: usize,
     /// Added to the variance of layer normalisations. With `no_norm` there is one, in the masked language model.
-    #[serde(default = "eps")]
     pub layer_norm_eps: f32,
 }
 
-fn narrow() -> usize {
-    128
-}
-fn four() -> usize {
-    4
-}
-fn no_norm() -> String {
-    "no_norm".into()
-}
-fn relu() -> String {
-    "relu".into()
-}
-fn yes() -> bool {
-    true
-}
-
 impl Config {
+    pub(super) fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            vocab_size: json.field("vocab_size", count)?,
+            hidden_size: json.field("hidden_size", count)?,
+            embedding_size: json.field_or("embedding_size", 128, count)?,
+            intra_bottleneck_size: json.field_or("intra_bottleneck_size", 128, count)?,
+            intermediate_size: json.field("intermediate_size", count)?,
+            num_hidden_layers: json.field("num_hidden_layers", count)?,
+            num_attention_heads: json.field("num_attention_heads", count)?,
+            num_feedforward_networks: json.field_or("num_feedforward_networks", 4, count)?,
+            normalization_type: json.field_or("normalization_type", "no_norm".into(), string)?,
+            hidden_act: json.field_or("hidden_act", "relu".into(), string)?,
+            trigram_input: json.field_or("trigram_input", true, truth)?,
+            use_bottleneck: json.field_or("use_bottleneck", true, truth)?,
+            use_bottleneck_attention: json.field_or("use_bottleneck_attention", false, truth)?,
+            key_query_shared_bottleneck: json.field_or("key_query_shared_bottleneck", true, truth)?,
+            classifier_activation: json.field_or("classifier_activation", true, truth)?,
+            hidden_dropout_prob: json.field_or("hidden_dropout_prob", 0.0, float)?,
+            attention_probs_dropout_prob: json.field_or("attention_probs_dropout_prob", 0.1, float)?,
+            max_position_embeddings: json.field("max_position_embeddings", count)?,
+            type_vocab_size: json.field_or("type_vocab_size", 2, count)?,
+            layer_norm_eps: json.field_or("layer_norm_eps", 1e-12, float)?,
+        })
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         only("hidden_act", &self.hidden_act.as_str(), "relu")?;
         only("trigram_input", &self.trigram_input, true)?;

@@ -3,6 +3,7 @@
 use super::{Batch, Config, MaskedLm, SequenceClassification, TokenClassification};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::string;
 use crate::weights::Scope;
 use crate::weights::folder::Folder;
 
@@ -55,8 +56,8 @@ impl Head {
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the folder holds an encoder without a head that is known.
     pub fn of(folder: &Folder) -> Result<Self> {
-        let class = folder.config_json().get("architectures").and_then(|names| names.get(0)?.as_str());
-        let named = class.and_then(|class| Self::ALL.into_iter().find(|head| class.ends_with(head.class())));
+        let classes = folder.config().list("architectures", string).map_err(|e| e.at("config.json"))?;
+        let named = classes.first().and_then(|class| Self::ALL.into_iter().find(|head| class.ends_with(head.class())));
         if let Some(head) = named {
             return Ok(head);
         }

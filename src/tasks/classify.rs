@@ -63,7 +63,7 @@ impl<B: Backend> Classifier<B> {
     /// [`crate::ErrorKind::Backend`] when a logit is not a number.
     pub fn finish(&self, job: Job, options: ClassifyOptions) -> Result<Answer> {
         if !(0.0..=1.0).contains(&options.threshold) {
-            return Err(input(format!("threshold: expected a number from 0 to 1, found {}", options.threshold)));
+            return Err(input("threshold: expected a number from 0 to 1"));
         }
         self.0.answer(&job, options.pooling, options.threshold)
     }

@@ -12,8 +12,6 @@ mod job;
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 pub use self::job::{Job, Judged};
 
 use super::pass::Pass;
@@ -22,6 +20,7 @@ use super::{Computed, check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::clinical::{Finding, Knowledge, Mention, Reading};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::float;
 use crate::models::{Batch, Config, TokenClassification};
 use crate::text::Tokenizer;
 use crate::text::decode::{Aggregation, Decoding, Span, decode};
@@ -216,7 +215,7 @@ impl<B: Backend> Tagger<B> {
     /// A failure of the engine.
     pub async fn judge(&self, pass: &Pass) -> Result<Vec<Judged>> {
         let forward = |batch: &Batch| self.model.forward(&self.backend, batch); // [R, labels]
-        let judged = pass.judge(&self.backend, self.info.labels.len(), forward).await?;
+        let judged = pass.judge(&self.backend, self.info.labels.len(), &forward).await?;
         Ok(judged.into_iter().map(|(window, logits)| Judged { window, logits }).collect())
     }
 
@@ -291,8 +290,9 @@ impl<B: Backend> Tagger<B> {
 /// `id2label`, and `label_transitions` `[L, L]` where the trainer measured them.
 fn read_labels(folder: &Folder) -> Result<Labels> {
     let labels = Labels::new(folder.label_names()?)?;
-    let Some(rows) = folder.config_json().get("label_transitions") else { return Ok(labels) };
-    let rows = Vec::<Vec<f32>>::deserialize(rows)
-        .map_err(|e| Error::new(ErrorKind::Format, format!("config.json: label_transitions: {e}")))?;
-    labels.with_transitions(rows.concat())
+    let rows = folder.config().optional("label_transitions", |rows| rows.items(|row| row.items(float)));
+    match rows.map_err(|e| e.at("config.json"))? {
+        Some(rows) => labels.with_transitions(rows.concat()),
+        None => Ok(labels),
+    }
 }

@@ -55,10 +55,10 @@ impl Pass {
         &self,
         backend: &B,
         labels: usize,
-        forward: impl Fn(&Batch) -> Result<B::Tensor>,
+        forward: &dyn Fn(&Batch) -> Result<B::Tensor>,
     ) -> Result<Vec<(usize, Vec<f32>)>> {
         let batch = Batch::of_pairs(self.frames.iter().map(|frame| (&frame.input_ids[..], frame.first)));
-        let logits = read(backend, || forward(&batch)).await?;
+        let logits = read(backend, &|| forward(&batch)).await?;
         let of = |Part { step, rows }: &Part| (*step, logits[rows.start * labels..rows.end * labels].to_vec());
         Ok(self.parts.iter().map(of).collect())
     }
@@ -68,13 +68,16 @@ impl Pass {
 ///
 /// # Errors
 /// A failure of the engine that none takes over from.
-pub async fn read<B: Backend>(backend: &B, forward: impl Fn() -> Result<B::Tensor>) -> Result<Vec<f32>> {
-    match attempt(backend, &forward).await {
-        Err(error) if backend.recovers(&error) => attempt(backend, &forward).await,
-        outcome => outcome,
+pub async fn read<B: Backend>(backend: &B, forward: &dyn Fn() -> Result<B::Tensor>) -> Result<Vec<f32>> {
+    let mut is_first = true;
+    loop {
+        match attempt(backend, forward).await {
+            Err(error) if is_first && backend.recovers(&error) => is_first = false,
+            outcome => return outcome,
+        }
     }
 }
 
-async fn attempt<B: Backend>(backend: &B, forward: &impl Fn() -> Result<B::Tensor>) -> Result<Vec<f32>> {
+async fn attempt<B: Backend>(backend: &B, forward: &dyn Fn() -> Result<B::Tensor>) -> Result<Vec<f32>> {
     backend.to_host(&forward()?).await
 }

@@ -12,7 +12,9 @@ use super::settings::{Pooling, Settings, Task};
 use super::{Computed, check_task, read_fitting_tokenizer};
 use crate::backend::Backend;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::string;
 use crate::models::{Batch, Config, SequenceClassification};
+use crate::sort;
 use crate::text::Tokenizer;
 use crate::weights::folder::Folder;
 use crate::weights::manifest::Window;
@@ -95,7 +97,7 @@ impl ModelInfo {
     /// of equals the first.
     fn holding(&self, scores: &[f32], threshold: f32) -> Vec<usize> {
         let mut labels: Vec<usize> = (0..scores.len()).collect();
-        labels.sort_by(|&a, &b| scores[b].total_cmp(&scores[a])); // stable
+        sort::by(&mut labels, |&a, &b| scores[b].total_cmp(&scores[a]));
         match self.multi_label {
             true => labels.retain(|&label| scores[label] >= threshold),
             false => labels.truncate(1),
@@ -187,7 +189,7 @@ impl<B: Backend> SequenceClassifier<B> {
     /// A failure of the engine.
     pub async fn judge(&self, pass: &Pass) -> Result<Vec<Judged>> {
         let forward = |batch: &Batch| self.model.forward(&self.backend, batch); // [sequences, labels]
-        let judged = pass.judge(&self.backend, self.info.labels.len(), forward).await?;
+        let judged = pass.judge(&self.backend, self.info.labels.len(), &forward).await?;
         Ok(judged.into_iter().map(|(step, logits)| Judged::new(step, logits)).collect())
     }
 
@@ -236,7 +238,8 @@ impl<B: Backend> SequenceClassifier<B> {
 
 /// As Hugging Face's pipeline decides between softmax and sigmoid.
 fn is_multi_label(folder: &Folder, labels: usize) -> Result<bool> {
-    match folder.config_json().get("problem_type").and_then(|value| value.as_str()) {
+    let said = folder.config().optional("problem_type", string).map_err(|e| e.at("config.json"))?;
+    match said.as_deref() {
         None => Ok(labels == 1),
         Some("single_label_classification") => Ok(false),
         Some("multi_label_classification") => Ok(true),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Node, choice, string};
 use crate::text::markers::Markers;
 use crate::weights::folder::Folder;
 use crate::weights::manifest::Window;
@@ -23,6 +24,9 @@ pub enum Task {
 }
 
 impl Task {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ner, Self::Relation, Self::Nli, Self::Classify];
+
     /// As recipes, configs and the command line write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -46,6 +50,9 @@ pub enum Pooling {
 }
 
 impl Pooling {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Mean, Self::Max];
+
     /// One row of logits from those of several windows, `[windows, labels]`.
     pub fn pool(self, logits: &[f32], labels: usize) -> Vec<f32> {
         let windows = logits.chunks_exact(labels.max(1));
@@ -72,38 +79,46 @@ impl Pooling {
 
 /// How relations are asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Relations {
     /// How the two entities are marked.
-    #[serde(default)]
     pub markers: Markers,
     /// Types of head and tail that are asked about; all pairs when empty.
-    #[serde(default)]
     pub pairs: Vec<(String, String)>,
     /// The label that says that there is no relation.
-    #[serde(default = "none")]
     pub none: String,
-}
-
-fn none() -> String {
-    "none".into()
 }
 
 impl Default for Relations {
     fn default() -> Self {
-        Self { markers: Markers::default(), pairs: Vec::new(), none: none() }
+        Self { markers: Markers::default(), pairs: Vec::new(), none: "none".into() }
     }
 }
 
 impl Relations {
+    fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            markers: json.field_or("markers", Markers::default(), Markers::read)?,
+            pairs: json.list("pairs", pair)?,
+            none: json.field_or("none", "none".into(), string)?,
+        })
+    }
+
     /// Whether entities of these types are asked about.
     pub fn asks(&self, head: &str, tail: &str) -> bool {
         self.pairs.is_empty() || self.pairs.iter().any(|(a, b)| a == head && b == tail)
     }
 }
 
+fn pair(json: Node<'_>) -> Result<(String, String)> {
+    match <[String; 2]>::try_from(json.items(string)?) {
+        Ok([head, tail]) => Ok((head, tail)),
+        Err(_) => json.expected("the types of head and tail"),
+    }
+}
+
 /// The object `clinlite` of `config.json`; every field may be absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Settings {
     /// What the model learnt to do.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,10 +141,8 @@ impl Settings {
     /// [`ErrorKind::Format`] for a field of another type, or a window that cannot move on.
     pub fn of(folder: &Folder) -> Result<Self> {
         let malformed = |message: String| Error::new(ErrorKind::Format, format!("config.json: clinlite: {message}"));
-        let mut settings = match folder.config_json().get("clinlite") {
-            Some(value) => Self::deserialize(value).map_err(|e| malformed(e.to_string()))?,
-            None => Self::default(),
-        };
+        let settings = folder.config().field_or("clinlite", Self::default(), Self::read);
+        let mut settings = settings.map_err(|e| e.at("config.json"))?;
         settings.window = folder.manifest().and_then(|manifest| manifest.window).or(settings.window);
         match settings.window {
             Some(Window { max_length, stride }) if max_length < 3 || stride >= max_length - 2 => {
@@ -137,6 +150,15 @@ impl Settings {
             }
             _ => Ok(settings),
         }
+    }
+
+    fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            task: json.optional("task", |task| choice(task, &Task::ALL, Task::name))?,
+            window: json.optional("window", Window::read)?,
+            pooling: json.optional("pooling", |pooling| choice(pooling, &Pooling::ALL, Pooling::name))?,
+            relations: json.optional("relations", Relations::read)?,
+        })
     }
 
     /// Pieces of a window, special tokens included, and the least overlap of two, for a model that takes at most `most`:

@@ -135,7 +135,7 @@ fn check(labels: &Labels, logits: &[f32], encoding: &Encoding) -> Result<()> {
     }
     match logits.iter().position(|value| !value.is_finite()) {
         Some(at) => {
-            let message = format!("logits: value {} at [{}, {}]", logits[at], at / columns, at % columns);
+            let message = format!("logits: the value at [{}, {}] is not finite", at / columns, at % columns);
             Err(Error::new(ErrorKind::Backend, message))
         }
         None => Ok(()),

@@ -110,8 +110,8 @@ impl Labels {
                 transitions.len()
             ));
         }
-        if let Some(score) = transitions.iter().find(|score| !score.is_finite()) {
-            return refuse(format!("{score} is not finite"));
+        if let Some(at) = transitions.iter().position(|score| !score.is_finite()) {
+            return refuse(format!("the score at {at} is not finite"));
         }
         Ok(Self { transitions, ..self })
     }

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
+use crate::json::{Node, choice};
+
 /// A way of marking. Both are plain text to the tokenizer: no piece has to be added to a vocabulary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -20,6 +23,14 @@ pub enum Markers {
 }
 
 impl Markers {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Typed, Self::Replaced];
+
+    /// From a config.
+    pub(crate) fn read(json: Node<'_>) -> Result<Self> {
+        choice(json, &Self::ALL, Self::name)
+    }
+
     /// As recipes and configs write it.
     pub fn name(self) -> &'static str {
         match self {

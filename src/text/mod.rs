@@ -9,7 +9,6 @@ pub mod markers;
 mod normalize;
 pub mod offsets;
 mod tokenizer_json;
-mod unicode;
 mod vocabulary;
 pub mod windows;
 pub mod wordpiece;

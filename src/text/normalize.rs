@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::unicode;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::json::{Json, Node, truth};
+use crate::sort;
+use crate::unicode;
 
 /// What BERT does to a text before it is cut into words: the fields of `BertNormalizer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,16 +37,17 @@ impl Normalization {
     /// Reads `tokenizer_config.json`; what it does not say is as Hugging Face's `BertTokenizer` has it.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] when the bytes are not JSON or a setting is of another type.
+    /// [`crate::ErrorKind::Format`] when the bytes are not JSON or a setting is of another type.
     pub fn from_tokenizer_config(json: &[u8]) -> Result<Self> {
-        let settings: TokenizerConfig = serde_json::from_slice(json)
-            .map_err(|e| Error::new(ErrorKind::Format, format!("tokenizer_config.json: {e}")))?;
-        Ok(Self {
-            clean_text: true,
-            handle_chinese_chars: settings.tokenize_chinese_chars.unwrap_or(true),
-            strip_accents: settings.strip_accents,
-            lowercase: settings.do_lower_case.unwrap_or(true),
-        })
+        let read = |json: Node<'_>| {
+            Ok(Self {
+                clean_text: true,
+                handle_chinese_chars: json.field_or("tokenize_chinese_chars", true, truth)?,
+                strip_accents: json.optional("strip_accents", truth)?,
+                lowercase: json.field_or("do_lower_case", true, truth)?,
+            })
+        };
+        Json::parse(json).and_then(|json| read(json.root())).map_err(|e| e.at("tokenizer_config.json"))
     }
 
     /// Whether nonspacing marks are stripped.
@@ -61,13 +64,6 @@ impl Normalization {
         }
         stage.settle();
     }
-}
-
-#[derive(Deserialize)]
-struct TokenizerConfig {
-    tokenize_chinese_chars: Option<bool>,
-    strip_accents: Option<bool>,
-    do_lower_case: Option<bool>,
 }
 
 /// Bytes of the note.
@@ -142,7 +138,7 @@ impl<F: FnMut(char, Place)> Stage<F> {
         }
         let mut run = std::mem::take(&mut self.run);
         let slots = std::mem::take(&mut self.slots);
-        run.sort_by_key(|&(class, _, _)| class);
+        sort::by(&mut run, |a, b| a.0.cmp(&b.0));
         let mut dealt = slots.iter();
         for &(_, c, first) in &run {
             if first || self.last.is_none() {
@@ -168,10 +164,8 @@ impl<F: FnMut(char, Place)> Stage<F> {
     fn lower(&mut self, c: char, place: Place) {
         if !self.rules.lowercase {
             (self.sink)(c, place);
-        } else if c.is_ascii() {
-            (self.sink)(c.to_ascii_lowercase(), place);
         } else {
-            c.to_lowercase().for_each(|lower| (self.sink)(lower, place));
+            unicode::lowercase(c).for_each(|lower| (self.sink)(lower, place));
         }
     }
 }

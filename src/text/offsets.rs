@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// What an offset counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -116,7 +117,7 @@ pub fn find_bytes(text: &str, offsets: &[usize], unit: OffsetUnit) -> Vec<Option
 /// As `convert`.
 pub fn unordered(offsets: &[usize], convert: impl FnOnce(&[usize]) -> Result<Vec<usize>>) -> Result<Vec<usize>> {
     let mut ascending = offsets.to_vec();
-    ascending.sort_unstable();
+    sort::by(&mut ascending, usize::cmp);
     let converted = convert(&ascending)?;
     let place = |offset| converted[ascending.partition_point(|other| other < offset)];
     Ok(offsets.iter().map(place).collect())

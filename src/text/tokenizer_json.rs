@@ -3,15 +3,10 @@
 //! `truncation` and `padding` are ignored, because a note is never cut off and never padded; `decoder` is ignored,
 //! because spans are slices of the note. Any other kind of tokenizer is refused by name.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
 use super::normalize::Normalization;
 use super::vocabulary::{PREFIX, Vocabulary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Json, Node, count, string, truth};
 
 /// What the file says, checked.
 pub(super) struct Parts {
@@ -25,138 +20,69 @@ pub(super) struct Parts {
 
 /// Reads and checks the whole file.
 pub(super) fn read(json: &[u8]) -> Result<Parts> {
-    let file: serde_json::Result<File> = serde_json::from_slice(json);
-    let file = file.map_err(|e| Error::new(ErrorKind::Format, e.to_string()));
-    file.and_then(check).map_err(|e| e.at("tokenizer.json"))
+    Json::parse(json).and_then(|json| parts(json.root())).map_err(|e| e.at("tokenizer.json"))
 }
 
-fn check(file: File) -> Result<Parts> {
-    let Model { kind, unk_token, continuing_subword_prefix, max_input_chars_per_word, vocab } = file.model;
-    expect("model", kind.as_deref().or(Some("WordPiece")), &["WordPiece"])?;
-    expect("normalizer", file.normalizer.as_ref().map(|n| n.kind.as_str()), &["BertNormalizer"])?;
-    expect("pre_tokenizer", file.pre_tokenizer.as_ref().map(|p| p.kind.as_str()), &["BertPreTokenizer"])?;
-    if let Some(post) = &file.post_processor {
-        expect("post_processor", Some(&post.kind), &["TemplateProcessing", "BertProcessing"])?;
+fn parts(file: Node<'_>) -> Result<Parts> {
+    // Kinds first, so that another kind of tokenizer is named instead of its first missing field.
+    let kind = file.field("model", |model| model.field_or("type", "WordPiece".into(), string))?;
+    expect("model", Some(kind), &["WordPiece"])?;
+    expect("normalizer", section(file, "normalizer")?, &["BertNormalizer"])?;
+    expect("pre_tokenizer", section(file, "pre_tokenizer")?, &["BertPreTokenizer"])?;
+    if let Some(post) = section(file, "post_processor")? {
+        expect("post_processor", Some(post), &["TemplateProcessing", "BertProcessing"])?;
     }
-    expect("continuing_subword_prefix", continuing_subword_prefix.as_deref(), &[PREFIX])?;
-    let vocabulary = vocab.ok_or_else(|| missing("model.vocab"))?.0;
-    let mut special = Vec::new();
-    for Added { id, content, special: is_special } in file.added_tokens {
-        if !is_special {
-            let message = format!("added token {content:?} (id {id}): only special tokens can be added");
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
-        special.push((content, id));
-    }
-    Ok(Parts {
-        normalization: file.normalizer.ok_or_else(|| missing("normalizer"))?.rules()?,
-        vocabulary,
-        unk_token: unk_token.ok_or_else(|| missing("model.unk_token"))?,
-        max_input_chars_per_word: max_input_chars_per_word.ok_or_else(|| missing("model.max_input_chars_per_word"))?,
-        special,
+    let special = file.list("added_tokens", special)?;
+    let normalization = file.field("normalizer", rules)?;
+    file.field("model", |model| {
+        let prefix = model.optional("continuing_subword_prefix", string)?;
+        expect("continuing_subword_prefix", prefix, &[PREFIX])?;
+        let mut vocabulary = Vocabulary::default();
+        model.field("vocab", |vocab| vocab.fields(|piece, node| vocabulary.push(piece, id(node)?)))?;
+        Ok(Parts {
+            normalization,
+            vocabulary,
+            unk_token: model.field("unk_token", string)?,
+            max_input_chars_per_word: model.field("max_input_chars_per_word", count)?,
+            special,
+        })
     })
 }
 
-fn missing(field: &str) -> Error {
-    Error::new(ErrorKind::Format, format!("{field}: missing"))
+/// The kind of a section, if there is one.
+fn section(file: Node<'_>, name: &str) -> Result<Option<String>> {
+    file.optional(name, |section| section.field("type", string))
 }
 
-fn expect(section: &str, found: Option<&str>, known: &[&str]) -> Result<()> {
+fn expect(section: &str, found: Option<String>, known: &[&str]) -> Result<()> {
     match found {
-        Some(kind) if known.contains(&kind) => Ok(()),
+        Some(kind) if known.contains(&kind.as_str()) => Ok(()),
         found => {
-            let message = format!("{section}: expected {}, found {}", known.join(" or "), found.unwrap_or("none"));
+            let found = found.as_deref().unwrap_or("none");
+            let message = format!("{section}: expected {}, found {found}", known.join(" or "));
             Err(Error::new(ErrorKind::Unsupported, message))
         }
     }
 }
 
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    added_tokens: Vec<Added>,
-    normalizer: Option<Normalizer>,
-    pre_tokenizer: Option<Kind>,
-    post_processor: Option<Kind>,
-    model: Model,
-}
-
-#[derive(Deserialize)]
-struct Added {
-    id: u32,
-    content: String,
-    special: bool,
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// Optional throughout, so that another kind is named instead of its first missing field.
-#[derive(Deserialize)]
-struct Normalizer {
-    #[serde(rename = "type")]
-    kind: String,
-    clean_text: Option<bool>,
-    handle_chinese_chars: Option<bool>,
-    strip_accents: Option<bool>,
-    lowercase: Option<bool>,
-}
-
-impl Normalizer {
-    fn rules(&self) -> Result<Normalization> {
-        Ok(Normalization {
-            clean_text: self.clean_text.ok_or_else(|| missing("normalizer.clean_text"))?,
-            handle_chinese_chars: self
-                .handle_chinese_chars
-                .ok_or_else(|| missing("normalizer.handle_chinese_chars"))?,
-            strip_accents: self.strip_accents,
-            lowercase: self.lowercase.ok_or_else(|| missing("normalizer.lowercase"))?,
-        })
+fn special(token: Node<'_>) -> Result<(String, u32)> {
+    let (content, id) = (token.field("content", string)?, token.field("id", id)?);
+    if token.field("special", truth)? {
+        return Ok((content, id));
     }
+    let message = format!("added token {content:?} (id {id}): only special tokens can be added");
+    Err(Error::new(ErrorKind::Unsupported, message))
 }
 
-#[derive(Deserialize)]
-struct Model {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    unk_token: Option<String>,
-    continuing_subword_prefix: Option<String>,
-    max_input_chars_per_word: Option<usize>,
-    vocab: Option<Entries>,
+fn id(node: Node<'_>) -> Result<u32> {
+    u32::try_from(count(node)?).or_else(|_| node.expected("an id of 32 bits"))
 }
 
-/// The vocabulary, read straight into its arena.
-struct Entries(Vocabulary);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_any(EntriesVisitor)
-    }
-}
-
-struct EntriesVisitor;
-
-impl<'de> Visitor<'de> for EntriesVisitor {
-    type Value = Entries;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map from piece to id")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
-        let mut vocabulary = Vocabulary::default();
-        while let Some((piece, id)) = map.next_entry::<Cow<'de, str>, u32>()? {
-            vocabulary.push(&piece, id).map_err(A::Error::custom)?;
-        }
-        Ok(Entries(vocabulary))
-    }
-
-    /// The list of a Unigram model: read past, because `model.type` says best what is wrong.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Entries, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Entries(Vocabulary::default()))
-    }
+fn rules(normalizer: Node<'_>) -> Result<Normalization> {
+    Ok(Normalization {
+        clean_text: normalizer.field("clean_text", truth)?,
+        handle_chinese_chars: normalizer.field("handle_chinese_chars", truth)?,
+        strip_accents: normalizer.optional("strip_accents", truth)?,
+        lowercase: normalizer.field("lowercase", truth)?,
+    })
 }

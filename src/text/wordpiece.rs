@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use super::normalize::{Normalization, Place};
 use super::tokenizer_json::{self, Parts};
-use super::unicode;
 use super::vocabulary::{Hash, Vocabulary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::unicode;
 
 /// A whole note as pieces, without special tokens and never truncated.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -401,7 +401,7 @@ mod tests {
     fn other_kinds_of_tokenizer_are_refused_by_name() {
         let cases = [
             ("/model/type", json!("BPE"), "BPE"),
-            ("/model/vocab", json!([["a", -1.5]]), "[CLS]"),
+            ("/model/vocab", json!([["a", -1.5]]), "model.vocab: expected an object"),
             ("/model/continuing_subword_prefix", json!("@@"), "@@"),
             ("/model/continuing_subword_prefix", Value::Null, "none"),
             ("/model/unk_token", json!("<unk>"), "<unk>"),

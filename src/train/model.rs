@@ -74,7 +74,7 @@ impl Start {
         let same_labels = base.label_names().is_ok_and(|found| found == labels);
         let same_head = Head::of(base).is_ok_and(|found| found == head);
         let head_kept = same_labels && same_head && base.weights()?.shape("classifier.weight").is_some();
-        Ok(Self { config: base.config_json().clone(), model: Config::of(base)?, head, head_kept, layers: None, along })
+        Ok(Self { config: base.config_json(), model: Config::of(base)?, head, head_kept, layers: None, along })
     }
 
     /// Takes these layers of the folder, in this order, in place of all.

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 
-use crate::error::{Error, ErrorKind, Result};
-
-/// More than the header of any encoder needs; the format itself allows 100 MB.
-const MAX_HEADER: u64 = 16 << 20;
+use super::header;
+use crate::error::Result;
 
 /// A tensor as its file stores it: whole, row by row, little-endian.
 #[derive(Clone)]
@@ -33,27 +31,12 @@ pub(super) type Tensors<'a> = Vec<(String, Raw<'a>)>;
 /// Reads a file; the end of its name tells its form.
 ///
 /// # Errors
-/// [`ErrorKind::Format`] when the bytes are not whole or not what they say; [`ErrorKind::Unsupported`] for a pickle that
-/// holds more than tensors, and for any pickle in a build without `train`.
+/// [`ErrorKind::Format`](crate::ErrorKind::Format) when the bytes are not whole or not what they say;
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for a pickle that holds more than tensors, and for any pickle
+/// in a build without `train`.
 pub(super) fn read<'a>(name: &str, bytes: &'a [u8]) -> Result<Tensors<'a>> {
-    let read = if name.ends_with(".bin") { pickled(bytes) } else { plain(bytes) };
+    let read = if name.ends_with(".bin") { pickled(bytes) } else { header::read(bytes) };
     read.map_err(|e| e.at(name))
-}
-
-fn plain(bytes: &[u8]) -> Result<Tensors<'_>> {
-    let refuse = |message: String| Error::new(ErrorKind::Format, message);
-    if let Some(header) = bytes.first_chunk().map(|b| u64::from_le_bytes(*b)).filter(|&n| n > MAX_HEADER) {
-        return Err(refuse(format!("expected a header of at most {MAX_HEADER} bytes, found {header}")));
-    }
-    let file =
-        SafeTensors::deserialize(bytes).map_err(|e| refuse(format!("damaged or truncated: {e}").to_lowercase()))?;
-    let raw = |view: TensorView<'_>| (view.dtype(), view.shape().to_vec());
-    let tensors = file.tensors().into_iter().map(|(name, view)| {
-        let data = Cow::Borrowed(view.data());
-        let (dtype, shape) = raw(view);
-        (name, Raw { dtype, shape, data })
-    });
-    Ok(tensors.collect())
 }
 
 #[cfg(feature = "train")]
@@ -63,6 +46,7 @@ fn pickled(bytes: &[u8]) -> Result<Tensors<'_>> {
 
 #[cfg(not(feature = "train"))]
 fn pickled(_: &[u8]) -> Result<Tensors<'_>> {
+    use crate::error::{Error, ErrorKind};
     let message = "this build reads no pickles: convert the folder on a computer with `clinlite export FOLDER --to hf`";
     Err(Error::new(ErrorKind::Unsupported, message))
 }
@@ -70,6 +54,7 @@ fn pickled(_: &[u8]) -> Result<Tensors<'_>> {
 #[cfg(all(test, not(feature = "train")))]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_build_without_the_trainer_says_how_to_convert_a_pickle() {

@@ -20,7 +20,7 @@ pub(super) fn floats(view: &TensorView<'_>, name: &str) -> Result<Vec<f32>> {
         }
     };
     if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        let message = format!("weight {name:?}: value {} at {at} is not finite", values[at]);
+        let message = format!("weight {name:?}: the value at {at} is not finite");
         return Err(Error::new(ErrorKind::Weights, message));
     }
     Ok(values)

@@ -6,11 +6,9 @@
 
 mod verify;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file;
@@ -18,6 +16,8 @@ use super::manifest::{self, FileEntry, Manifest};
 use super::shards::{self, Shards};
 use super::{Names, Weights};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Json, Node, string};
+use crate::sort;
 
 /// The files beside the weights that decide what a model answers. In a folder with a manifest each of them must be
 /// listed, and so must each file that the weights are read from.
@@ -26,10 +26,12 @@ const SETTINGS: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.
 /// More than any `config.json` needs: a longer one is refused before it is parsed.
 const MAX_CONFIG: usize = 4 << 20;
 
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of one model, verified.
 pub struct Folder {
-    files: BTreeMap<String, Vec<u8>>,
-    config: Value,
+    files: Files,
+    config: Json,
     manifest: Option<Manifest>,
     shards: Shards,
     sha256: String,
@@ -59,34 +61,28 @@ impl Folder {
     /// # Errors
     /// As `read`, and as [`Folder::from_files`].
     pub fn read<E: From<Error>>(mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>) -> Result<Self, E> {
-        let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let mut take = |name: &str, files: &mut BTreeMap<String, Vec<u8>>| -> Result<bool, E> {
-            let bytes = read(name)?;
-            let found = bytes.is_some();
-            files.extend(bytes.map(|bytes| (name.to_owned(), bytes)));
-            Ok(found)
+        let mut files = Files::new();
+        let mut take = |name: &str, files: &mut Files| -> Result<bool, E> {
+            if named(files, name).is_none() {
+                files.extend(read(name)?.map(|bytes| (name.to_owned(), bytes)));
+            }
+            Ok(named(files, name).is_some())
         };
-        let listed = match take(manifest::NAME, &mut files)? {
-            true => Manifest::from_json(&files[manifest::NAME])?,
-            false => Manifest::default(),
-        };
-        for name in listed.files.keys().chain(listed.card.keys()) {
+        take(manifest::NAME, &mut files)?;
+        let listed = named(&files, manifest::NAME).map_or(Ok(Manifest::default()), Manifest::from_json)?;
+        for (name, _) in listed.files.iter().chain(&listed.card) {
             take(name, &mut files)?;
         }
         for name in SETTINGS {
-            if !files.contains_key(name) {
-                take(name, &mut files)?;
-            }
+            take(name, &mut files)?;
         }
         for place in shards::PLACES {
-            if files.contains_key(place) || take(place, &mut files)? {
+            if take(place, &mut files)? {
                 break;
             }
         }
-        for name in Shards::of(|name| files.get(name).map(Vec::as_slice))?.files {
-            if !files.contains_key(&name) {
-                take(&name, &mut files)?;
-            }
+        for name in Shards::of(|name| named(&files, name))?.files {
+            take(&name, &mut files)?;
         }
         Ok(Self::from_files(files)?)
     }
@@ -98,25 +94,23 @@ impl Folder {
     /// - [`ErrorKind::Format`]: no `config.json`, JSON that cannot be read, two files of one name, an index of shards that
     ///   names anything but plain files.
     pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self> {
-        let mut named = BTreeMap::new();
-        for (name, bytes) in files {
-            if named.contains_key(&name) {
+        let files: Files = files.into_iter().collect();
+        for (i, (name, _)) in files.iter().enumerate() {
+            if named(&files[..i], name).is_some() {
                 return Err(Error::new(ErrorKind::Format, format!("two files are named {name:?}")));
             }
-            named.insert(name, bytes);
         }
-        let manifest = named.get(manifest::NAME).map(|json| Manifest::from_json(json)).transpose()?;
-        let found: BTreeMap<&str, FileEntry> =
-            named.iter().map(|(name, bytes)| (name.as_str(), FileEntry::of(bytes))).collect();
-        let shards = Shards::of(|name| named.get(name).map(Vec::as_slice))?;
+        let manifest = named(&files, manifest::NAME).map(Manifest::from_json).transpose()?;
+        let found: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), FileEntry::of(bytes))).collect();
+        let shards = Shards::of(|name| named(&files, name))?;
         let mut decisive: Vec<&str> = SETTINGS.into_iter().chain(shards.names()).collect();
-        decisive.sort_unstable();
+        sort::by(&mut decisive, Ord::cmp);
         if let Some(manifest) = &manifest {
             verify::verify(manifest, &found, &decisive)?;
         }
         let sha256 = verify::model_hash(manifest.as_ref(), &found, &decisive);
-        let config = read_config(named.get("config.json"))?;
-        Ok(Self { files: named, config, manifest, shards, sha256, adapters: OnceLock::new() })
+        let config = read_config(named(&files, "config.json"))?;
+        Ok(Self { files, config, manifest, shards, sha256, adapters: OnceLock::new() })
     }
 
     /// A file by its name.
@@ -129,28 +123,34 @@ impl Folder {
 
     /// A file by its name, if the folder has it.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.files.get(name).map(Vec::as_slice)
+        named(&self.files, name)
     }
 
     /// `config.json`.
-    pub fn config_json(&self) -> &Value {
-        &self.config
+    pub fn config(&self) -> Node<'_> {
+        self.config.root()
+    }
+
+    /// `config.json`, to be changed.
+    pub fn config_json(&self) -> Value {
+        serde_json::to_value(&self.config).expect("what was parsed can be written")
     }
 
     /// The name of the architecture: `model_type` of `config.json`, corrected where it is known to say something else.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the config names none.
-    pub fn architecture(&self) -> Result<&str> {
-        let has = |key: &str| self.config.get(key).is_some_and(|value| !value.is_null());
-        let named = self.config.get("model_type").map(Value::as_str);
+    pub fn architecture(&self) -> Result<String> {
+        let config = self.config();
+        let has = |key: &str| config.field(key, |value| Ok(!value.is_null())).is_ok_and(|has| has);
+        let named =
+            config.optional("model_type", string).map_err(|e| e.at("config.json").of_kind(ErrorKind::Unsupported))?;
         // MiniALBERT's configs say "bert".
         let fields = has("embedding_size") && (has("use_adapter") || has("reduction_factor"));
-        match named {
-            None | Some(Some("bert")) if fields || self.has_adapters() => Ok("minialbert"),
-            Some(Some(name)) => Ok(name),
-            Some(None) => Err(unsupported("model_type is not a string")),
+        match named.as_deref() {
+            None | Some("bert") if fields || self.has_adapters() => Ok("minialbert".into()),
             None => Err(unsupported("model_type is missing, expected \"bert\"")),
+            Some(_) => Ok(named.unwrap_or_default()),
         }
     }
 
@@ -165,37 +165,26 @@ impl Folder {
         })
     }
 
-    /// The settings of a BERT, as the type that `models` reads them into. Unknown fields are ignored.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unsupported`] for another architecture, [`ErrorKind::Format`] for a field that is missing or of
-    /// another type.
-    pub fn bert_config<T: DeserializeOwned>(&self) -> Result<T> {
-        let architecture = self.architecture()?;
-        if architecture != "bert" {
-            return Err(unsupported(&format!("the architecture {architecture:?} is not implemented, only \"bert\"")));
-        }
-        T::deserialize(&self.config).map_err(|e| malformed(e.to_string()))
-    }
-
     /// `id2label`: the tags in the order of the logits.
     ///
     /// # Errors
     /// [`ErrorKind::Format`] when there are none, or when their ids are not 0, 1, 2, ….
     pub fn label_names(&self) -> Result<Vec<String>> {
-        let map = match self.config.get("id2label") {
-            Some(Value::Object(map)) if !map.is_empty() => map,
-            None | Some(Value::Null | Value::Object(_)) => {
-                return Err(malformed("id2label is missing: the model has no labels"));
+        let label = |id: &str, name: Node<'_>| Ok((id.parse::<usize>().ok(), string(name)?));
+        let named = self.config().field_or("id2label", Vec::new(), |map| map.fields(label));
+        let named = named.map_err(|e| e.at("config.json"))?;
+        if named.is_empty() {
+            return Err(malformed("id2label is missing: the model has no labels"));
+        }
+        let mut labels = vec![None; named.len()];
+        for (id, name) in named {
+            if let Some(place) = id.and_then(|id| labels.get_mut(id)) {
+                *place = Some(name);
             }
-            Some(_) => return Err(malformed("id2label: expected an object of id and label")),
-        };
-        let name = |id: usize| match map.get(&id.to_string()) {
-            Some(Value::String(name)) => Ok(name.clone()),
-            Some(_) => Err(malformed(format!("id2label: label {id} is not a string"))),
-            None => Err(malformed(format!("id2label: {} labels, but none has the id {id}", map.len()))),
-        };
-        (0..map.len()).map(name).collect()
+        }
+        let count = labels.len();
+        let missing = |id: usize| malformed(format!("id2label: {count} labels, but none has the id {id}"));
+        labels.into_iter().enumerate().map(|(id, name)| name.ok_or_else(|| missing(id))).collect()
     }
 
     /// The files that the tokenizer is made of.
@@ -227,7 +216,7 @@ impl Folder {
             ));
         }
         let architecture = self.architecture()?;
-        let names = Names::of(architecture)
+        let names = Names::of(&architecture)
             .ok_or_else(|| unsupported(&format!("the architecture {architecture:?} is not implemented")))?;
         let bytes = |name: &String| {
             let missing = || Error::new(ErrorKind::Format, format!("names {name:?}, which is not in the folder"));
@@ -249,9 +238,11 @@ impl Folder {
         &self.sha256
     }
 
-    /// The names of all files with their lengths.
+    /// The names of all files with their lengths, in the order of the names.
     pub fn files(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.len()))
+        let mut files: Vec<_> = self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect();
+        files.sort_unstable();
+        files.into_iter()
     }
 }
 
@@ -262,17 +253,19 @@ impl fmt::Debug for Folder {
     }
 }
 
-fn read_config(bytes: Option<&Vec<u8>>) -> Result<Value> {
+fn named<'f>(files: &'f [(String, Vec<u8>)], name: &str) -> Option<&'f [u8]> {
+    files.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.as_slice())
+}
+
+fn read_config(bytes: Option<&[u8]>) -> Result<Json> {
     let Some(bytes) = bytes else {
         return Err(Error::new(ErrorKind::Format, "the model folder has no config.json"));
     };
     if bytes.len() > MAX_CONFIG {
         return Err(malformed(format!("expected at most {MAX_CONFIG} bytes, found {}", bytes.len())));
     }
-    let config: Value = serde_json::from_slice(bytes).map_err(|e| malformed(e.to_string()))?;
-    if !config.is_object() {
-        return Err(malformed("expected an object"));
-    }
+    let config = Json::parse(bytes).map_err(|e| e.at("config.json"))?;
+    config.root().fields(|_, _| Ok(())).map_err(|e| e.at("config.json"))?;
     Ok(config)
 }
 

@@ -3,13 +3,11 @@
 //! The manifest names every file that the engine reads with its length and sha256, and everything a reader of results
 //! needs to know: labels, licences, data, figures. `docs/model-files.md` describes each field.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Json, Node, count, string};
 
 /// The version of this form. It changes when a field changes its meaning or goes away.
 pub const SCHEMA: &str = "clinlite/model/1";
@@ -24,48 +22,48 @@ const MAX_BYTES: usize = 1 << 20;
 const HASHED_AT_ONCE: usize = 1 << 14;
 
 /// A model folder's statement about itself. The order of the fields is the order in the file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Manifest {
     /// [`SCHEMA`].
     pub schema: String,
     /// The id of the model, as results name it.
     pub name: String,
     /// The version of the model, not of this crate.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// `token-classification`.
     pub task: String,
     /// `bert`.
     pub architecture: String,
     /// The types of entities, in the order in which the tags first name them.
-    #[serde(default)]
     pub labels: Vec<String>,
     /// How tags mark borders: `BIO` or `BIOES`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<String>,
     /// The SPDX id or name of the licence of these weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
     /// The model that training started from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Source>,
     /// The data sets that training read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data: Vec<Source>,
-    /// Figures by name. Each states its data, split, protocol and command; the form is free.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metrics: BTreeMap<String, Value>,
+    /// An object of figures by name. Each states its data, split, protocol and command; the form is free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Json>,
     /// How the weights are stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
     /// How long notes are cut.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
     /// Every file that the engine reads, this one excepted.
-    pub files: BTreeMap<String, FileEntry>,
+    #[serde(serialize_with = "by_name")]
+    pub files: Vec<(String, FileEntry)>,
     /// The model card. It is checked when it is there, and a folder without it still loads.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub card: BTreeMap<String, FileEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "by_name")]
+    pub card: Vec<(String, FileEntry)>,
 }
 
 /// A model or data set that this one was made from.
@@ -82,12 +80,11 @@ pub struct Source {
 }
 
 /// How the weights are stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Quantization {
     /// `int8-symmetric-per-row`: `value[r][c] = scale[r] · data[r][c]`.
     pub scheme: String,
     /// The names of matrices and tables that stay `F32`.
-    #[serde(default)]
     pub kept_f32: Vec<String>,
 }
 
@@ -101,7 +98,7 @@ pub struct Window {
 }
 
 /// What a file must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileEntry {
     /// Its length.
     pub bytes: u64,
@@ -118,16 +115,38 @@ impl Manifest {
         if json.len() > MAX_BYTES {
             return Err(refuse(format!("expected at most {MAX_BYTES} bytes, found {}", json.len())));
         }
-        let schema: Schema = serde_json::from_slice(json).map_err(|e| refuse(e.to_string()))?;
-        if schema.schema != SCHEMA {
-            return Err(refuse(format!("expected the schema {SCHEMA:?}, found {:?}", schema.schema)));
-        }
-        let manifest: Self = serde_json::from_slice(json).map_err(|e| refuse(e.to_string()))?;
+        let manifest = Json::parse(json).and_then(|json| Self::read(json.root())).map_err(|e| e.at(NAME))?;
         manifest.validate()?;
         Ok(manifest)
     }
 
-    /// `manifest.json`: indented, fields and files in a fixed order.
+    fn read(json: Node<'_>) -> Result<Self> {
+        // First, so that a manifest of another version is refused by its version.
+        let schema = json.field_or("schema", String::new(), string)?;
+        if schema != SCHEMA {
+            let message = format!("expected the schema {SCHEMA:?}, found {schema:?}");
+            return Err(Error::new(ErrorKind::Format, message));
+        }
+        Ok(Self {
+            schema,
+            name: json.field("name", string)?,
+            version: json.field_or("version", String::new(), string)?,
+            task: json.field("task", string)?,
+            architecture: json.field("architecture", string)?,
+            labels: json.list("labels", string)?,
+            scheme: json.optional("scheme", string)?,
+            licence: json.optional("licence", string)?,
+            base: json.optional("base", Source::read)?,
+            data: json.list("data", Source::read)?,
+            metrics: json.optional("metrics", figures)?,
+            quantization: json.optional("quantization", Quantization::read)?,
+            window: json.optional("window", Window::read)?,
+            files: json.field("files", listed)?,
+            card: json.field_or("card", Vec::new(), listed)?,
+        })
+    }
+
+    /// `manifest.json`: indented, fields in a fixed order, files in their own.
     ///
     /// # Errors
     /// [`ErrorKind::Format`] as in [`Manifest::from_json`].
@@ -162,17 +181,49 @@ impl Manifest {
     }
 }
 
-/// Read first, so that a manifest of another version is refused by its version.
-#[derive(Deserialize)]
-struct Schema {
-    #[serde(default)]
-    schema: String,
+impl Source {
+    fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self {
+            name: json.field("name", string)?,
+            licence: json.optional("licence", string)?,
+            source: json.optional("source", string)?,
+        })
+    }
+}
+
+impl Quantization {
+    fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self { scheme: json.field("scheme", string)?, kept_f32: json.list("kept_f32", string)? })
+    }
+}
+
+impl Window {
+    pub(crate) fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self { max_length: json.field("max_length", count)?, stride: json.field("stride", count)? })
+    }
+}
+
+fn figures(json: Node<'_>) -> Result<Json> {
+    json.fields(|_, _| Ok(()))?;
+    Ok(json.to_json())
+}
+
+fn listed(json: Node<'_>) -> Result<Vec<(String, FileEntry)>> {
+    json.fields(|name, entry| Ok((name.to_owned(), FileEntry::read(entry)?)))
+}
+
+fn by_name<S: Serializer>(files: &[(String, FileEntry)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(files.iter().map(|(name, entry)| (name, entry)))
 }
 
 impl FileEntry {
     /// The length and hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.len() as u64, sha256: sha256(bytes) }
+    }
+
+    fn read(json: Node<'_>) -> Result<Self> {
+        Ok(Self { bytes: json.field("bytes", count)? as u64, sha256: json.field("sha256", string)? })
     }
 }
 
@@ -205,8 +256,8 @@ mod tests {
             task: "token-classification".into(),
             architecture: "bert".into(),
             window: Some(Window { max_length: 128, stride: 32 }),
-            metrics: [("test".to_owned(), serde_json::json!({"f1": 70.1}))].into(),
-            files: [("config.json".to_owned(), FileEntry::of(b"{}"))].into(),
+            metrics: Json::parse(br#"{"test":{"f1":70.1}}"#).ok(),
+            files: vec![("config.json".to_owned(), FileEntry::of(b"{}"))],
             ..Manifest::default()
         }
     }
@@ -224,14 +275,14 @@ mod tests {
         let cases: &[(&str, Spoil, &str)] = &[
             ("another schema", |m| m.schema = "clinlite/model/2".into(), "expected the schema"),
             ("no files", |m| m.files.clear(), "lists no files"),
-            ("a path", |m| drop(m.files.insert("../x".into(), FileEntry::of(b""))), "plain name"),
-            ("a drive", |m| drop(m.files.insert("C:x".into(), FileEntry::of(b""))), "plain name"),
-            ("a hidden file", |m| drop(m.files.insert(".env".into(), FileEntry::of(b""))), "plain name"),
-            ("itself", |m| drop(m.files.insert(NAME.into(), FileEntry::of(b""))), "plain name"),
-            ("a path as card", |m| drop(m.card.insert("/etc/x".into(), FileEntry::of(b""))), "plain name"),
+            ("a path", |m| m.files.push(("../x".into(), FileEntry::of(b""))), "plain name"),
+            ("a drive", |m| m.files.push(("C:x".into(), FileEntry::of(b""))), "plain name"),
+            ("a hidden file", |m| m.files.push((".env".into(), FileEntry::of(b""))), "plain name"),
+            ("itself", |m| m.files.push((NAME.into(), FileEntry::of(b""))), "plain name"),
+            ("a path as card", |m| m.card.push(("/etc/x".into(), FileEntry::of(b""))), "plain name"),
             (
                 "a short hash",
-                |m| drop(m.files.insert("a".into(), FileEntry { bytes: 0, sha256: "00".into() })),
+                |m| m.files.push(("a".into(), FileEntry { bytes: 0, sha256: "00".into() })),
                 "64 lower-case",
             ),
             ("a window that stands", |m| m.window = Some(Window { max_length: 10, stride: 8 }), "does not move on"),

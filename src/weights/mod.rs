@@ -11,6 +11,7 @@
 mod file;
 mod floats;
 pub mod folder;
+mod header;
 pub mod manifest;
 mod names;
 pub mod pack;
@@ -20,8 +21,7 @@ mod scope;
 mod shards;
 mod survey;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
 
 use safetensors::tensor::TensorView;
 
@@ -30,13 +30,22 @@ pub use self::names::Names;
 pub use self::scope::Scope;
 pub use self::survey::Wanted;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// The tensors of a model, by the names that it asks for: with the prefix of its encoder, and with `weight` and `bias`
 /// where an old file says `gamma` and `beta`.
 pub struct Weights<'a> {
-    tensors: BTreeMap<String, Raw<'a>>,
-    supplied: BTreeMap<String, Supplied>,
-    used: RefCell<BTreeSet<String>>,
+    /// In the order of their names.
+    tensors: Vec<Tensor<'a>>,
+    supplied: Vec<(String, Supplied)>,
+}
+
+/// A tensor of the files.
+struct Tensor<'a> {
+    name: String,
+    raw: Raw<'a>,
+    /// Whether a model has asked for it.
+    used: Cell<bool>,
 }
 
 /// A tensor that does not come from the file.
@@ -61,21 +70,23 @@ impl<'a> Weights<'a> {
     /// [`ErrorKind::Format`] when the bytes are not whole, are not what they say, or two tensors have one meaning;
     /// [`ErrorKind::Unsupported`] for a pickle of more than tensors, and for any in a build without `train`.
     pub fn from_files<'n>(files: impl IntoIterator<Item = (&'n str, &'a [u8])>, names: Names) -> Result<Self> {
-        Self::from_shards(files, &BTreeMap::new(), names)
+        Self::from_shards(files, &[], names)
     }
 
     /// As [`Weights::from_files`], and each tensor must be in the file where `places` says.
     fn from_shards<'n>(
         files: impl IntoIterator<Item = (&'n str, &'a [u8])>,
-        places: &BTreeMap<String, String>,
+        places: &[(String, String)],
         names: Names,
     ) -> Result<Self> {
         let (mut tensors, mut first) = (Vec::new(), "");
         for (file, bytes) in files {
             first = if first.is_empty() { file } else { first };
             let found = file::read(file, bytes)?;
-            let held: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-            let lacking = places.iter().find(|(name, place)| *place == file && !held.contains(name.as_str()));
+            let mut held: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+            sort::by(&mut held, Ord::cmp);
+            let lacks = |name: &str| held.binary_search(&name).is_err();
+            let lacking = places.iter().find(|(name, place)| *place == file && lacks(name));
             if let Some((name, _)) = lacking {
                 return Err(Error::new(
                     ErrorKind::Format,
@@ -85,7 +96,8 @@ impl<'a> Weights<'a> {
             tensors.extend(found);
         }
         let tensors = names::canonical(tensors, names).map_err(|e| e.at(first))?;
-        Ok(Self { tensors, supplied: BTreeMap::new(), used: RefCell::default() })
+        let tensor = |(name, raw)| Tensor { name, raw, used: Cell::new(false) };
+        Ok(Self { tensors: tensors.into_iter().map(tensor).collect(), supplied: Vec::new() })
     }
 
     /// Lets values stand in for a tensor, whether the file has it or not: the head of a model that is to be
@@ -100,41 +112,53 @@ impl<'a> Weights<'a> {
             let message = format!("weight {name:?}: {} values do not fill {shape:?}", values.len());
             return Err(Error::new(ErrorKind::Weights, message));
         }
-        self.supplied.insert(name, Supplied { shape: shape.to_vec(), values });
+        self.supplied.retain(|(other, _)| *other != name);
+        self.supplied.push((name, Supplied { shape: shape.to_vec(), values }));
         Ok(())
     }
 
     /// The shape of a tensor, if there is one of this name.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        match self.supplied.get(name) {
+        match self.stand_in(name) {
             Some(supplied) => Some(supplied.shape.clone()),
-            None => Some(self.tensors.get(name)?.shape.clone()),
+            None => Some(self.tensor(name)?.raw.shape.clone()),
         }
+    }
+
+    fn stand_in(&self, name: &str) -> Option<&Supplied> {
+        self.supplied.iter().find(|(other, _)| other == name).map(|(_, supplied)| supplied)
+    }
+
+    fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
+        let at = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name));
+        at.ok().map(|at| &self.tensors[at])
     }
 
     /// Keeps these layers of the encoder, in this order, under the numbers 0, 1, 2, ….
     pub fn take_layers(&mut self, layers: &[usize]) {
         const LAYER: &str = ".layer.";
-        let mut kept = BTreeMap::new();
-        for (name, raw) in std::mem::take(&mut self.tensors) {
-            let place = name.split_once(LAYER).and_then(|(before, after)| {
+        let mut kept = Vec::new();
+        for tensor in std::mem::take(&mut self.tensors) {
+            let place = tensor.name.split_once(LAYER).and_then(|(before, after)| {
                 let (number, rest) = after.split_once('.')?;
                 Some((before, number.parse::<usize>().ok()?, rest))
             });
             let Some((before, number, rest)) = place else {
-                kept.insert(name, raw);
+                kept.push(tensor);
                 continue;
             };
             for (at, _) in layers.iter().enumerate().filter(|(_, layer)| **layer == number) {
-                kept.insert(format!("{before}{LAYER}{at}.{rest}"), raw.clone());
+                let (name, raw) = (format!("{before}{LAYER}{at}.{rest}"), tensor.raw.clone());
+                kept.push(Tensor { name, raw, used: Cell::new(false) });
             }
         }
+        kept.sort_by(|a, b| a.name.cmp(&b.name));
         self.tensors = kept;
     }
 
     /// Leaves out tensors of the files.
     pub fn leave_out(&mut self, unwanted: impl Fn(&str) -> bool) {
-        self.tensors.retain(|name, _| !unwanted(name));
+        self.tensors.retain(|tensor| !unwanted(&tensor.name));
     }
 
     /// The numbers of a tensor, row by row; a packed matrix has none of its own.
@@ -155,13 +179,12 @@ impl<'a> Weights<'a> {
 
     /// All names of the files as models ask for them, in order. Buffers such as `position_ids` are no weights.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+        self.tensors.iter().map(|tensor| tensor.name.as_str())
     }
 
     /// The tensors of the files that nothing has asked for since it was read, in order: a pooler, an MLM head.
     pub fn unused(&self) -> Vec<&str> {
-        let used = self.used.borrow();
-        self.names().filter(|name| !used.contains(*name)).collect()
+        self.tensors.iter().filter(|tensor| !tensor.used.get()).map(|tensor| tensor.name.as_str()).collect()
     }
 }
 
@@ -175,15 +198,18 @@ impl Weights<'_> {
     /// A tensor of exactly this shape. The shape is compared before anything is allocated, so that a config with giant
     /// numbers costs nothing.
     fn find(&self, name: &str, expected: &[usize]) -> Result<Found<'_>> {
-        let (shape, found) = match (self.supplied.get(name), self.tensors.get(name)) {
+        let tensor = self.tensor(name);
+        let (shape, found) = match (self.stand_in(name), tensor) {
             (Some(supplied), _) => (&supplied.shape, Found::Supplied(&supplied.values)),
-            (None, Some(raw)) => (&raw.shape, Found::File(raw.view().map_err(|e| refuse(name, e))?)),
+            (None, Some(Tensor { raw, .. })) => (&raw.shape, Found::File(raw.view().map_err(|e| refuse(name, e))?)),
             (None, None) => return Err(refuse(name, format!("missing, expected {expected:?}"))),
         };
         if shape != expected {
             return Err(refuse(name, format!("expected {expected:?}, found {shape:?}")));
         }
-        self.used.borrow_mut().insert(name.to_owned());
+        if let Some(tensor) = tensor {
+            tensor.used.set(true);
+        }
         Ok(found)
     }
 }

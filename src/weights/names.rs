@@ -5,10 +5,9 @@
 //! `beta`. Which it is, is decided once, when a file is read: a model then finds its tensor or does not, and an error
 //! names what was really missing.
 
-use std::collections::BTreeMap;
-
 use super::file::{Raw, Tensors};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sort;
 
 /// How an architecture names its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +71,11 @@ impl Names {
     }
 }
 
-/// The tensors of a model by the names that it asks for. Buffers are left out.
+/// The tensors of a model by the names that it asks for, and in their order. Buffers are left out.
 ///
 /// # Errors
 /// [`ErrorKind::Format`] when two tensors mean the same weight.
-pub(super) fn canonical(tensors: Tensors<'_>, names: Names) -> Result<BTreeMap<String, Raw<'_>>> {
+pub(super) fn canonical(tensors: Tensors<'_>, names: Names) -> Result<Tensors<'_>> {
     let wrapped = !tensors.is_empty() && tensors.iter().all(|(name, _)| name.starts_with("module."));
     let unwrap = |name: &'_ str| if wrapped { name["module.".len()..].to_owned() } else { name.to_owned() };
     let tensors: Vec<_> = tensors.into_iter().map(|(name, raw)| (unwrap(&name), raw)).collect();
@@ -84,24 +83,19 @@ pub(super) fn canonical(tensors: Tensors<'_>, names: Names) -> Result<BTreeMap<S
         name.strip_prefix(names.base()).is_some_and(|rest| names.parts().iter().any(|part| rest.starts_with(part)))
     };
     let bare = !tensors.iter().any(|(name, _)| inside(name));
-    let mut found: BTreeMap<String, (String, Raw<'_>)> = BTreeMap::new();
-    for (name, raw) in tensors {
-        let asked = one(&name, bare, names);
-        if BUFFERS.iter().any(|end| asked.ends_with(end)) {
-            continue;
+    let mut named: Vec<(String, String, Raw<'_>)> =
+        tensors.into_iter().map(|(name, raw)| (one(&name, bare, names), name, raw)).collect();
+    named.retain(|(asked, ..)| !BUFFERS.iter().any(|end| asked.ends_with(end)));
+    // Of the two biases of a decoder, its own comes first and stays.
+    sort::by(&mut named, |(a, a_name, _), (b, b_name, _)| a.cmp(b).then_with(|| b_name.cmp(a_name)));
+    for pair in named.windows(2) {
+        let [(asked, name, _), (same, other, _)] = pair else { continue };
+        if asked == same && [name, other] != DECODER_BIAS {
+            return Err(Error::new(ErrorKind::Format, format!("{name:?} and {other:?} are both {asked:?}")));
         }
-        match found.get(&asked) {
-            Some((other, _)) if *other == DECODER_BIAS[0] && name == DECODER_BIAS[1] => continue,
-            Some((other, _)) if *other == DECODER_BIAS[1] && name == DECODER_BIAS[0] => {}
-            Some((other, _)) => {
-                let message = format!("{name:?} and {other:?} are both {asked:?}");
-                return Err(Error::new(ErrorKind::Format, message));
-            }
-            None => {}
-        }
-        found.insert(asked, (name, raw));
     }
-    Ok(found.into_iter().map(|(asked, (_, raw))| (asked, raw)).collect())
+    named.dedup_by(|(asked, ..), (same, ..)| asked == same);
+    Ok(named.into_iter().map(|(asked, _, raw)| (asked, raw)).collect())
 }
 
 fn one(name: &str, bare: bool, names: Names) -> String {
@@ -195,7 +189,11 @@ mod tests {
         ];
         for (names, stored, expected) in cases {
             let found = canonical(tensors(stored), *names).expect("no double");
-            assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), *expected, "{names:?} {stored:?}");
+            assert_eq!(
+                found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+                *expected,
+                "{names:?} {stored:?}"
+            );
         }
     }
 
@@ -209,7 +207,8 @@ mod tests {
         for stored in both {
             let mut stored = tensors(&stored);
             stored.iter_mut().filter(|(name, _)| name == DECODER_BIAS[0]).for_each(|(_, raw)| raw.shape = vec![1, 1]);
-            assert_eq!(canonical(stored, Names::Bert).expect("one weight")[DECODER_BIAS[1]].shape, [1, 1]);
+            let [(name, raw)] = &canonical(stored, Names::Bert).expect("one weight")[..] else { panic!("several") };
+            assert_eq!((name.as_str(), &raw.shape[..]), (DECODER_BIAS[1], &[1, 1][..]));
         }
         assert_eq!(error(tensors(&["cls.predictions.bias", "cls.predictions.bias"])).kind(), ErrorKind::Format);
     }

@@ -12,7 +12,6 @@ mod write;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 pub use self::hugging_face::{Exported, to_hugging_face};
 pub use self::recorder::{Recorder, Role};
@@ -21,6 +20,7 @@ use super::folder::{Folder, TokenizerFiles};
 use super::manifest::{self, FileEntry, Manifest, Quantization, SCHEMA, Source, Window};
 use crate::backend::{Stored, Values};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::Json;
 
 /// The file name of the model card.
 pub const CARD: &str = "README.md";
@@ -47,7 +47,7 @@ pub struct About {
     /// The data sets that training read.
     pub data: Option<Vec<Source>>,
     /// Figures.
-    pub metrics: Option<BTreeMap<String, Value>>,
+    pub metrics: Option<Json>,
     /// How long notes are cut.
     pub window: Option<Window>,
 }
@@ -176,7 +176,7 @@ fn tokenizer(folder: &Folder) -> Result<BTreeMap<String, Vec<u8>>> {
 
 /// `config.json` as it is, but without `_name_or_path`: it may name a folder of the machine that trained.
 fn config(folder: &Folder) -> Result<Vec<u8>> {
-    let mut config = folder.config_json().clone();
+    let mut config = folder.config_json();
     let Some(_) = config.as_object_mut().and_then(|fields| fields.remove("_name_or_path")) else {
         return folder.file("config.json").map(<[u8]>::to_vec);
     };
@@ -204,13 +204,13 @@ fn manifest(
         name: name.ok_or_else(missing)?,
         version: about.version.unwrap_or(old.version),
         task: says.task,
-        architecture: folder.architecture()?.into(),
+        architecture: folder.architecture()?,
         labels: says.labels,
         scheme: says.scheme,
         licence: about.licence.or(old.licence),
         base: about.base.or(old.base),
         data: about.data.unwrap_or(old.data),
-        metrics: about.metrics.unwrap_or(old.metrics),
+        metrics: about.metrics.or(old.metrics),
         quantization: Some(Quantization { scheme: "int8-symmetric-per-row".into(), kept_f32 }),
         window: about.window.or(old.window),
         files: files.iter().map(entry).collect(),

@@ -120,8 +120,8 @@ impl<'a> Scope<'a> {
 }
 
 fn positive(scales: Vec<f32>, name: &str) -> Result<Vec<f32>> {
-    match scales.iter().find(|&&scale| scale <= 0.0) {
-        Some(scale) => Err(refuse(name, format!("expected positive scales, found {scale}"))),
+    match scales.iter().position(|&scale| scale <= 0.0) {
+        Some(row) => Err(refuse(name, format!("the scale of row {row} is not positive"))),
         None => Ok(scales),
     }
 }

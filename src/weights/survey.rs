@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use safetensors::tensor::Dtype;
 
 use super::pack::Recorder;
-use super::{Found, Scope, Weights};
+use super::{Found, Scope, Tensor, Weights};
 use crate::error::{Error, ErrorKind, Result};
 
 /// More weights than any encoder has: a config that asks for more is refused.
@@ -25,22 +25,16 @@ pub struct Wanted {
 
 /// Collects what is asked for.
 #[derive(Default)]
-pub(super) struct Survey {
-    wanted: RefCell<Vec<Wanted>>,
-    names: RefCell<BTreeSet<String>>,
-}
+pub(super) struct Survey(RefCell<Vec<Wanted>>);
 
 impl Survey {
     pub(super) fn note(&self, weights: &Weights<'_>, name: &str, shape: &[usize]) -> Result<()> {
-        let mut wanted = self.wanted.borrow_mut();
+        let mut wanted = self.0.borrow_mut();
         if wanted.len() >= MOST {
             return Err(Error::new(ErrorKind::Unsupported, format!("the model asks for more than {MOST} weights")));
         }
-        // A tied weight is asked for twice and is one.
-        if self.names.borrow_mut().insert(name.to_owned()) {
-            let trouble = look(weights, name, shape).err();
-            wanted.push(Wanted { name: name.to_owned(), shape: shape.to_vec(), trouble });
-        }
+        let trouble = look(weights, name, shape).err();
+        wanted.push(Wanted { name: name.to_owned(), shape: shape.to_vec(), trouble });
         Ok(())
     }
 }
@@ -61,13 +55,16 @@ impl Weights<'_> {
     pub fn survey(&self, load: impl FnOnce(&Recorder, &Scope<'_>) -> Result<()>) -> Result<Vec<Wanted>> {
         let survey = Survey::default();
         load(&Recorder::default(), &Scope::survey(self, &survey))?;
-        Ok(survey.wanted.into_inner())
+        let (mut wanted, mut seen) = (survey.0.into_inner(), BTreeSet::new());
+        // A tied weight is asked for twice and is one.
+        wanted.retain(|wanted| seen.insert(wanted.name.clone()));
+        Ok(wanted)
     }
 
     /// How many numbers the files store in which type: `F32`, `I8`, ….
     pub fn types(&self) -> BTreeMap<String, usize> {
         let mut types = BTreeMap::new();
-        for raw in self.tensors.values() {
+        for Tensor { raw, .. } in &self.tensors {
             *types.entry(format!("{:?}", raw.dtype)).or_default() += raw.shape.iter().product::<usize>();
         }
         types

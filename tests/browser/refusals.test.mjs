@@ -58,8 +58,8 @@ describe('refusals', () => {
     [[['rash']], 'text: expected a string, found object'],
     [[''], 'the text holds no word'],
     [[' \r\n\u200b'], 'the text holds no word'],
-    [['rash', { pooling: 'median' }], 'pooling: unknown variant `median`, expected `mean` or `max`'],
-    [['rash', { pooling: 7 }], 'pooling: unknown variant `7`'],
+    [['rash', { pooling: 'median' }], 'pooling: expected one of mean, max, found "median"'],
+    [['rash', { pooling: 7 }], 'pooling: expected one of mean, max, found "7"'],
     [['rash', { threshold: 2 }], 'threshold: expected a number from 0 to 1, found number'],
     [['rash', { threshold: 'rash' }], 'threshold: expected a number from 0 to 1, found string'],
   ]));

@@ -148,7 +148,7 @@ describe('options', () => {
     const refused = await loadFailure(tiny.page, silent);
     assert.equal(refused.code, 'E_UNSUPPORTED_ARCH');
     assert.match(refused.message, /\/models\/silent\/: config\.json: clinlite\.relations is missing: name the markers/);
-    assert.match((await loadFailure(tiny.page, { ...silent, markers: 'bold' })).message, /markers: unknown variant `bold`, expected `typed` or `replaced`/);
+    assert.match((await loadFailure(tiny.page, { ...silent, markers: 'bold' })).message, /markers: expected one of typed, replaced, found "bold"/);
     await tiny.load({ ...silent, markers: 'replaced' });
     const { text, entities } = cases('relation-replaced')[0];
     assert.equal((await tiny.ask('relate', [[text, entities]]))[0].markers, 'replaced');

@@ -6,9 +6,9 @@ use candle_core::Device;
 use clinlite::backend::Backend;
 use clinlite::backend::candle::CandleBackend;
 use clinlite::backend::simd::SimdBackend;
+use clinlite::json::Json;
 use clinlite::models::{Batch, Config, Encoder, TokenClassification};
 use clinlite::weights::{Names, Weights};
-use serde_json::Value;
 
 use super::pytorch::{largest_difference, read};
 use crate::support::fixture_path;
@@ -78,8 +78,8 @@ fn models_of_full_size_agree_with_pytorch() {
     for (name, architecture, parameters) in cases {
         let place = fixture_path("full-size");
         let json = std::fs::read(place.join(format!("{name}.json"))).expect("a config");
-        let json: Value = serde_json::from_slice(&json).expect("JSON");
-        let config = Config::new(architecture, &json).expect("a config");
+        let json = Json::parse(&json).expect("JSON");
+        let config = Config::new(architecture, json.root()).expect("a config");
         let expected = read(&place.join(format!("{name}.safetensors")));
         let (weights, found) = weights(architecture, &config);
         if found != parameters {

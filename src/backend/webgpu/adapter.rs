@@ -1,7 +1,5 @@
 //! The device that is asked for, and why there may be none.
 
-use serde::Deserialize;
-
 use super::failure::line;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -19,8 +17,7 @@ pub struct Options {
 }
 
 /// What products multiply; sums are `f32`, those of int8 integers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// The form of the file: int8 weights are multiplied as integers with activations rounded as the `simd` engine rounds
     /// them, `f32` weights in `f32`.
@@ -30,6 +27,20 @@ pub enum Precision {
     F32,
     /// Weights rounded to `f16`, activations `f32`; needs an adapter with `shader-f16`.
     F16,
+}
+
+impl Precision {
+    /// All, in the order of the page's documentation.
+    pub const ALL: [Self; 3] = [Self::Int8, Self::F32, Self::F16];
+
+    /// As a page says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
 }
 
 /// Which adapter is preferred, where there are several.

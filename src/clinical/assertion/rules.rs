@@ -2,12 +2,9 @@
 //!
 //! The form of a line is told in docs/clinical.md.
 
-use std::collections::BTreeMap;
-
 use super::CueKind;
-use crate::clinical::phrases::Phrases;
+use crate::clinical::phrases::{Phrases, keep_latest, normal};
 use crate::clinical::rows::{self, refuse};
-use crate::clinical::words;
 use crate::error::Result;
 
 const SHIPPED: &str = include_str!("context.rules");
@@ -19,11 +16,11 @@ const MOST_PHRASES: usize = 2000;
 /// Rules and the automaton over their phrases.
 pub(in crate::clinical) struct ContextRules {
     rules: Vec<Rule>,
-    /// Each phrase in its normal form, and the rule that it belongs to.
-    owners: BTreeMap<String, u32>,
+    /// Each phrase in its normal form, and the rule that it belongs to, sorted.
+    owners: Vec<(String, u32)>,
     phrases: Phrases,
-    /// Labels and what does not touch them.
-    spared: BTreeMap<String, Spared>,
+    /// Labels and what does not touch them; of two equal labels the later counts.
+    spared: Vec<(String, Spared)>,
 }
 
 pub(super) struct Rule {
@@ -64,26 +61,30 @@ impl Default for ContextRules {
 impl ContextRules {
     /// With the rules of a text; each replaces the rule of the same id and the phrases that it has in common with others.
     pub(in crate::clinical) fn with(mut self, text: &str) -> Result<Self> {
-        let mut seen = BTreeMap::<&str, ()>::new();
+        let first = self.rules.len();
         rows::each(text, ["id", "kind", "direction", "phrase"], |[id, kind, direction, phrase]| {
-            if seen.insert(id, ()).is_some() {
-                return Err(refuse(format!("the id {id:?} stands on an earlier line, too: give each rule its own")));
-            }
-            if let Some(old) = self.rules.iter().position(|rule| rule.id == id) {
-                self.owners.retain(|_, owner| *owner != old as u32);
+            match self.rules.iter().rposition(|rule| rule.id == id) {
+                Some(old) if old >= first => {
+                    return Err(refuse(format!(
+                        "the id {id:?} stands on an earlier line, too: give each rule its own"
+                    )));
+                }
+                Some(old) => self.owners.retain(|(_, owner)| *owner != old as u32),
+                None => {}
             }
             let effect = effect(kind, direction)?;
             let owner = self.rules.len() as u32;
             if let Effect::Spare(spared) = &effect {
                 let labels = phrase.split_whitespace().map(plain);
                 self.spared.extend(labels.map(|label| (label, spared.clone())));
-                return Ok(());
+            } else {
+                self.owners.extend(alternatives(phrase)?.into_iter().map(|phrase| (phrase, owner)));
             }
-            self.owners.extend(alternatives(phrase)?.into_iter().map(|phrase| (phrase, owner)));
             self.rules.push(Rule { id: id.to_owned(), effect });
             Ok(())
         })?;
-        self.phrases = Phrases::new(self.owners.iter().map(|(phrase, &owner)| (phrase.as_str(), owner)));
+        keep_latest(&mut self.owners);
+        self.phrases = Phrases::new(&self.owners);
         Ok(self)
     }
 
@@ -93,7 +94,8 @@ impl ContextRules {
 
     /// What does not touch mentions of a label.
     pub(super) fn spared(&self, label: &str) -> Option<&Spared> {
-        self.spared.get(&plain(label))
+        let label = plain(label);
+        self.spared.iter().rev().find(|(known, _)| *known == label).map(|(_, spared)| spared)
     }
 
     pub(super) fn rule(&self, rule: u32) -> &Rule {
@@ -150,33 +152,31 @@ fn alternatives(pattern: &str) -> Result<Vec<String>> {
     while let Some((before, inside)) = rest.split_once('[') {
         let (choices, after) =
             inside.split_once(']').ok_or_else(|| refuse("the phrase has a [ without its ]: write [a|b] for a or b"))?;
-        let choices: Vec<&str> = choices.split('|').map(str::trim).collect();
-        if phrases.len() * choices.len() > MOST_PHRASES {
-            return Err(refuse(format!("the phrase stands for more than {MOST_PHRASES}: split it into several rules")));
+        let mut longer = Vec::new();
+        for phrase in &phrases {
+            longer.extend(choices.split('|').map(|choice| [phrase, before, " ", choice].concat()));
+            if longer.len() > MOST_PHRASES {
+                return Err(refuse(format!(
+                    "the phrase stands for more than {MOST_PHRASES}: split it into several rules"
+                )));
+            }
         }
-        let extend = |phrase: String| choices.iter().map(move |choice| format!("{phrase}{before} {choice}"));
-        phrases = phrases.into_iter().flat_map(extend).collect();
-        rest = after;
+        (phrases, rest) = (longer, after);
     }
-    let phrases: Vec<String> = phrases.into_iter().map(|phrase| normal(&(phrase + rest))).collect();
-    if phrases.iter().any(String::is_empty) {
-        return Err(refuse("the phrase may be empty: leave one bracket without an empty choice"));
+    for phrase in &mut phrases {
+        phrase.push_str(rest);
+        *phrase = normal(phrase);
+        if phrase.is_empty() {
+            return Err(refuse("the phrase may be empty: leave one bracket without an empty choice"));
+        }
     }
     Ok(phrases)
 }
 
-/// A phrase as its words with blanks between, so that equal phrases are equal texts.
-fn normal(phrase: &str) -> String {
-    let mut text = String::new();
-    words::each(phrase, &mut |word, _| {
-        text.extend([" ", word]);
-        true
-    });
-    text.trim_start().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::ErrorKind;
 

@@ -122,12 +122,11 @@ impl Judge<'_> {
             let mut found = self.cues(within, self.words.within(range), self.context.spared(mention.label));
             found.retain(|cue| assertion.cues.iter().all(|heading| heading.range.end <= cue.range.start));
             found.into_iter().for_each(|cue| assertion.add(cue));
-            assertion.cues.sort_by_key(|cue| cue.range.start);
         }
         Finding { assertion, section, sentence, ..Finding::default() }
     }
 
-    /// The cues that reach the words of a mention from within its sentence.
+    /// The cues that reach the words of a mention from within its sentence, in order of place.
     fn cues(&self, sentence: Range<usize>, mention: Range<usize>, spared: Option<&Spared>) -> Vec<Cue> {
         let mut before = Side { spared, ..Side::default() };
         let first = sentence.start.max(mention.start.saturating_sub(MOST));
@@ -141,7 +140,7 @@ impl Judge<'_> {
         for signal in self.signals[known..].iter().take_while(|signal| signal.words.end <= last) {
             self.look(&mut behind, signal, false, mention.end..signal.words.start);
         }
-        before.found.into_iter().chain(behind.found).collect()
+        before.found.into_iter().rev().chain(behind.found).collect()
     }
 
     /// Takes a signal over, whose reach would have to cover the words of `gap`.

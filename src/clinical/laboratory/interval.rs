@@ -2,6 +2,7 @@
 
 use super::super::tokens::Token;
 use super::value::{Bound, Value, bound, parse, unit};
+use crate::unicode;
 
 /// Words that announce a range.
 const KEYS: &[&str] = &["ref", "reference", "normal", "nl", "rr", "range", "interval", "norm", "normals"];
@@ -69,8 +70,7 @@ impl Interval {
         tokens: &[Token<'_>],
     ) -> Option<&'static str> {
         let own = &tokens[self.unit..self.to];
-        let same = |unit: &[Token<'_>]| unit.iter().map(plain).eq(own.iter().map(plain));
-        if !own.is_empty() && !unit.is_none_or(same) {
+        if !own.is_empty() && !unit.is_none_or(|unit| plain(unit) == plain(own)) {
             return None;
         }
         let number = value.number?;
@@ -100,8 +100,10 @@ impl Interval {
     }
 }
 
-fn plain(token: &Token<'_>) -> String {
-    token.text.to_lowercase().replace('µ', "μ")
+/// A unit in small letters and with one sign of micro.
+fn plain(unit: &[Token<'_>]) -> Vec<char> {
+    let letters = unit.iter().flat_map(|token| token.text.chars().chain([' '])).flat_map(unicode::lowercase);
+    letters.map(|c| if c == 'µ' { 'μ' } else { c }).collect()
 }
 
 /// Low, high, and how many tokens they have.

@@ -251,7 +251,7 @@ mod tests {
             "a.b",
         ];
         let phrases =
-            Phrases::new([("pmh", 0), ("past medical history", 1), ("plan", 2), ("past", 3), ("history history", 4)]);
+            Phrases::new(&[("pmh", 0), ("past medical history", 1), ("plan", 2), ("past", 3), ("history history", 4)]);
         let mut state = 11_u64;
         for _ in 0..20_000 {
             let mut note = String::new();
@@ -271,7 +271,7 @@ mod tests {
         for unit in ["___ ", "* ", "past medical ", "A. A ", "Plan", "#", "[**x**] ", "\n", ". Past medical "] {
             let note = unit.repeat(1_000_000 / unit.len());
             let start = std::time::Instant::now();
-            let phrases = Phrases::new([("past medical history", 1), ("plan", 2)]);
+            let phrases = Phrases::new(&[("past medical history", 1), ("plan", 2)]);
             let placeholders = placeholders::find(&note);
             Headings { note: &note, placeholders: &placeholders, phrases: &phrases }.all();
             assert!(start.elapsed().as_secs() < 10, "{unit:?} took {:?}", start.elapsed());

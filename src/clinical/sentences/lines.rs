@@ -74,7 +74,7 @@ fn goes_on(line: &Line<'_>, next: &Line<'_>, width: Option<usize>) -> bool {
     let last = line.rsplit(char::is_whitespace).next().unwrap_or_default();
     let first = next.split(char::is_whitespace).next().unwrap_or_default();
     let listed = |list: &[&str], word: &str| list.binary_search(&word).is_ok();
-    if line.ends_with(',') || listed(OPEN_ENDS, &last.to_lowercase()) || listed(OPEN_STARTS, first) {
+    if line.ends_with(',') || listed(OPEN_ENDS, &last.to_ascii_lowercase()) || listed(OPEN_STARTS, first) {
         return true;
     }
     let full = |width: usize| line.len() + 1 + first.len() > width && line.len() <= MOST_WIDTH;

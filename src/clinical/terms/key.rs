@@ -3,6 +3,9 @@
 //! In the manner of the National Library of Medicine's `norm` (A. T. McCray and others, "Lexical methods for managing
 //! variation in biomedical terminologies", SCAMC 1994), without its lexicon.
 
+use crate::sort;
+use crate::unicode;
+
 /// Words that change nothing.
 const STOP: &[&str] = &["of", "the", "nos"];
 
@@ -43,21 +46,25 @@ const SPELLED: &[(char, &str)] = &[
     ('¹', "1"),
 ];
 
-/// Calls `then` with the words of the key of a text.
-pub(super) fn with_key<T>(text: &str, then: impl FnOnce(&[&str]) -> T) -> T {
+/// The words of a text that count, folded and sorted, each with a blank behind it.
+pub(super) fn key(text: &str) -> String {
     let folded = fold(text);
     let mut words: Vec<&str> = folded.split(' ').filter(|word| !word.is_empty()).collect();
     if words.iter().any(|word| !STOP.contains(word)) {
         words.retain(|word| !STOP.contains(word));
     }
-    words.sort_unstable();
-    then(&words)
+    sort::by(&mut words, Ord::cmp);
+    let mut key = String::with_capacity(folded.len() + 1);
+    for word in words {
+        key.push_str(word);
+        key.push(' ');
+    }
+    key
 }
 
-/// FNV-1a over the words, <http://www.isthe.com/chongo/tech/comp/fnv/>.
-pub(super) fn hash(words: &[&str]) -> u32 {
-    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-    bytes.fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+/// FNV-1a over a key, <http://www.isthe.com/chongo/tech/comp/fnv/>.
+pub(super) fn hash(key: &str) -> u32 {
+    key.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// The words between single blanks.
@@ -79,7 +86,7 @@ fn fold(text: &str) -> String {
                 Some(letters) => out.push_str(letters),
                 None if c.is_alphanumeric() => match plain(c) {
                     Some(letter) => out.push(letter),
-                    None => out.extend(c.to_lowercase()),
+                    None => out.extend(unicode::lowercase(c)),
                 },
                 None => {
                     singular(&mut out, word);
@@ -134,10 +141,6 @@ fn singular(out: &mut String, word: usize) {
 mod tests {
     use super::*;
 
-    fn key(text: &str) -> String {
-        with_key(text, |words| words.join(" "))
-    }
-
     #[test]
     fn spellings_of_one_term() {
         for spellings in [
@@ -172,7 +175,7 @@ mod tests {
         ] {
             assert_ne!(key(one), key(other), "{one} {other}");
         }
-        assert!(["", " ", "-/+", "🤒"].iter().all(|text| key(text).is_empty()) && key("NOS") == "nos");
+        assert!(["", " ", "-/+", "🤒"].iter().all(|text| key(text).is_empty()) && key("NOS") == "nos ");
     }
 
     /// The table of accents beside what Unicode says, for every letter that it has.

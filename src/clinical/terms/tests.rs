@@ -114,7 +114,7 @@ fn the_index_finds_what_a_walk_finds() {
     let terms = terms(&table);
     for line in table.lines().step_by(7) {
         let text = line.split('\t').next().unwrap().to_uppercase();
-        let same = |term: &str| with_key(term, |one| with_key(&text, |other| one == other));
+        let same = |term: &str| key(term) == key(&text);
         let rows = table.lines().map(|line| line.split_once('\t').unwrap()).filter(|(term, _)| same(term));
         let (exact, others): (Vec<_>, Vec<_>) = rows.partition(|(term, _)| *term == text);
         let walked: Vec<&str> = exact.into_iter().chain(others).map(|(_, code)| code).collect();
@@ -130,7 +130,7 @@ fn equal_hashes_are_not_equal_terms() {
     let mut seen = std::collections::BTreeMap::new();
     let pair = (0u32..).find_map(|i| {
         let term = format!("t{i}");
-        let other = seen.insert(with_key(&term, hash), i)?;
+        let other = seen.insert(hash(&key(&term)), i)?;
         Some((format!("t{other}"), term))
     });
     let (one, other) = pair.unwrap();

@@ -23,7 +23,7 @@ mod resources;
 
 use super::assertion::{Assertion, Experiencer, Named, Temporality};
 use super::check::{Checked, Placed};
-use super::node::input;
+use super::input;
 use super::options::Options;
 use super::tree::{Tree, object};
 use crate::error::Result;

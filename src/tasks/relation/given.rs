@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::{Entity, input};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
+use crate::json::{Json, Node, Path, count, string};
 use crate::text::offsets::{OffsetUnit, to_bytes, unordered};
 
 /// An entity whose places count what its writer counts.
@@ -17,10 +18,25 @@ pub struct Given {
     pub label: String,
 }
 
+/// Entities of a JSON array: objects of `start`, `end` and `label`.
+///
+/// # Errors
+/// [`ErrorKind::Input`] for JSON of another form, by the path of the field.
+pub fn read(json: &str) -> Result<Vec<Given>> {
+    const ENTITIES: Path<'static> = Path::Field(&Path::Root, "entities");
+    let json = Json::parse(json.as_bytes()).map_err(|_| input("entities: expected objects of start, end and label"))?;
+    json.at(&ENTITIES).items(given).map_err(|e| e.of_kind(ErrorKind::Input))
+}
+
+fn given(json: Node<'_>) -> Result<Given> {
+    let (start, end) = (json.field("start", count)?, json.field("end", count)?);
+    Ok(Given { start, end, label: json.field("label", string)? })
+}
+
 /// Entities at their bytes, in their order.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Input`] for one that is empty or does not lie in the text between characters, by its number.
+/// [`ErrorKind::Input`] for one that is empty or does not lie in the text between characters, by its number.
 pub fn in_bytes(text: &str, given: &[Given], unit: OffsetUnit) -> Result<Vec<Entity>> {
     let misplaced = |i: usize| {
         let (length, unit, Given { start, end, .. }) = (unit.length(text), unit.name(), &given[i]);
@@ -51,6 +67,21 @@ mod tests {
         let given = |&(start, end): &(usize, usize)| Given { start, end, label: "DRUG".into() };
         let entities = in_bytes(TEXT, &places.iter().map(given).collect::<Vec<_>>(), unit)?;
         Ok(entities.into_iter().map(|entity| (entity.start, entity.end)).collect())
+    }
+
+    #[test]
+    fn what_a_page_gives() {
+        let given = read(r#"[{"start": 3, "end": 8, "label": "DRUG", "score": 1}]"#).unwrap();
+        assert!(matches!(&given[..], [Given { start: 3, end: 8, label }] if label == "DRUG"));
+        for (json, expected) in [
+            (r#"[{"start": 3, "end": 8, "label": "\ud800"}]"#, "entities: expected objects of start, end and label"),
+            (r#"{"0": 1}"#, "entities: expected an array, found an object"),
+            (r#"[{"start": 3, "end": 8}]"#, "entities[0].label: expected a string, found nothing"),
+            (r#"[{"start": -3}]"#, "entities[0].start: expected a whole number that is not negative, found a number"),
+        ] {
+            let error = read(json).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Input, expected));
+        }
     }
 
     #[test]

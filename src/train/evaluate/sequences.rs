@@ -189,7 +189,7 @@ async fn logits<B: Backend>(backend: &B, model: &SequenceClassification<B>, fram
         rows += frame.input_ids.len();
         if rows >= ROWS || i + 1 == frames.len() {
             let batch = Batch::of_pairs(frames[from..=i].iter().map(|frame| (&frame.input_ids[..], frame.first)));
-            logits.extend(read(backend, || model.forward(backend, &batch)).await?);
+            logits.extend(read(backend, &|| model.forward(backend, &batch)).await?);
             (from, rows) = (i + 1, 0);
         }
     }

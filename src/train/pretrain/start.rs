@@ -105,7 +105,7 @@ impl Start {
 
     /// `config.json` of the result.
     pub(super) fn config(&self) -> Value {
-        let mut config = self.student.folder.config_json().clone();
+        let mut config = self.student.folder.config_json();
         config["architectures"] = json!([Head::MaskedLm.class_of(&self.student.model)]);
         // What a base of another task states would be wrong now.
         for key in ["id2label", "label2id", "problem_type", "clinlite", "label_transitions"] {
@@ -233,7 +233,7 @@ impl Source {
         if layers.is_empty() {
             return Err(input("student.layers: expected at least one layer"));
         }
-        let mut config = self.folder.config_json().clone();
+        let mut config = self.folder.config_json();
         config[key] = json!(layers.len());
         Ok(config)
     }
@@ -242,7 +242,7 @@ impl Source {
 /// What the architecture of a folder calls its weights.
 fn names(folder: &Folder) -> Result<Names> {
     let architecture = folder.architecture()?;
-    Names::of(architecture).ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("{architecture:?}")))
+    Names::of(&architecture).ok_or_else(|| Error::new(ErrorKind::Unsupported, format!("{architecture:?}")))
 }
 
 /// Whether a weight belongs to the masked-language-model head.

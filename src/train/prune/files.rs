@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Renumbering;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::count;
 use crate::text::Tokenizer;
 use crate::weights::folder::Folder;
 
@@ -18,9 +19,7 @@ fn refuse(message: impl Into<String>) -> Error {
 
 /// `vocab_size` of `config.json`.
 pub(super) fn vocab_size(folder: &Folder) -> Result<usize> {
-    let size =
-        folder.config_json().get("vocab_size").and_then(Value::as_u64).and_then(|size| usize::try_from(size).ok());
-    size.ok_or_else(|| refuse("vocab_size is missing, expected a number").at("config.json"))
+    folder.config().field("vocab_size", count).map_err(|e| e.at("config.json"))
 }
 
 /// The ids that some file names: added tokens, BERT's own, and each `…_token_id` of `config.json`.
@@ -33,9 +32,9 @@ pub(super) fn special_ids(folder: &Folder, tokenizer: &Tokenizer) -> Result<BTre
             ids.insert(id(token.get("id").unwrap_or(&Value::Null)).map_err(|e| e.at("tokenizer.json: added_tokens"))?);
         }
     }
-    let config = folder.config_json().as_object();
-    for (key, value) in config.into_iter().flatten().filter(|(key, value)| key.ends_with("_token_id") && value.is_u64())
-    {
+    let config = folder.config_json();
+    let named = config.as_object().into_iter().flatten();
+    for (key, value) in named.filter(|(key, value)| key.ends_with("_token_id") && value.is_u64()) {
         ids.insert(id(value).map_err(|e| e.at(key).at("config.json"))?);
     }
     let rows = vocab_size(folder)?;

@@ -13,6 +13,7 @@ use crate::export::{Model, classification};
 use crate::tasks::classify::{self, ClassifyOptions};
 use crate::tasks::pass::Pass;
 use crate::tasks::sequences;
+use crate::tasks::settings::Pooling;
 
 /// A classifier of texts.
 #[wasm_bindgen]
@@ -49,7 +50,10 @@ impl Classifier {
     /// # Errors
     /// As [`classify::Classifier::start`]; a pooling of another name.
     pub fn start(&self, text: String, pooling: Option<String>, threshold: Option<f32>) -> Result<Job, JsValue> {
-        let mut options = ClassifyOptions { pooling: choice("pooling", pooling)?, ..ClassifyOptions::default() };
+        let mut options = ClassifyOptions {
+            pooling: choice("pooling", pooling, &Pooling::ALL, Pooling::name)?,
+            ..ClassifyOptions::default()
+        };
         if let Some(threshold) = threshold {
             options.threshold = threshold;
         }

@@ -13,8 +13,6 @@ mod nli;
 mod relation;
 
 use serde::Serialize;
-use serde::de::value::{Error as Unknown, StringDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -58,10 +56,10 @@ fn json(document: &impl Serialize) -> Result<String> {
 }
 
 /// A choice by the name that results and configs have for it.
-fn choice<T: DeserializeOwned>(of: &str, name: Option<String>) -> Result<Option<T>> {
-    let read = |name: String| {
-        let name: StringDeserializer<Unknown> = name.into_deserializer();
-        T::deserialize(name).map_err(|error| Error::new(ErrorKind::Input, format!("{of}: {error}")))
-    };
-    name.map(read).transpose()
+fn choice<T: Copy>(of: &str, name: Option<String>, all: &[T], named: fn(T) -> &'static str) -> Result<Option<T>> {
+    let Some(name) = name else { return Ok(None) };
+    let found = all.iter().copied().find(|&choice| named(choice) == name);
+    let names = || all.iter().map(|&choice| named(choice)).collect::<Vec<_>>().join(", ");
+    let unknown = || Error::new(ErrorKind::Input, format!("{of}: expected one of {}, found {name:?}", names()));
+    found.map(Some).ok_or_else(unknown)
 }

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::export;
 use crate::tasks::ner;
 use crate::tasks::pass::Pass;
+use crate::text::decode::Aggregation;
 use crate::text::offsets::OffsetUnit;
 
 /// A tagger.
@@ -58,7 +59,7 @@ impl Tagger {
     /// An aggregation of another name.
     pub fn start(&self, note: String, aggregation: Option<String>) -> Result<Job, JsValue> {
         let mut options = ner::TagOptions::default();
-        if let Some(aggregation) = choice("aggregation", aggregation)? {
+        if let Some(aggregation) = choice("aggregation", aggregation, &Aggregation::ALL, Aggregation::name)? {
             options.aggregation = aggregation;
         }
         let job = self.0.start(&note, options)?;

@@ -8,11 +8,12 @@ use super::engine::{Engine, Gpu, engine};
 use super::job::{Job, Question};
 use super::judge::{Chosen, Judge};
 use super::{Files, about, choice, json};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::export::{Model, relations};
 use crate::tasks::pass::Pass;
-use crate::tasks::relation::given::{Given, in_bytes};
+use crate::tasks::relation::given::{self, in_bytes};
 use crate::tasks::relation::{self, RelationOptions};
+use crate::text::markers::Markers;
 use crate::text::offsets::OffsetUnit;
 
 /// A relation model.
@@ -32,7 +33,7 @@ impl Extractor {
         reason: Option<String>,
         markers: Option<String>,
     ) -> Result<Extractor, JsValue> {
-        let markers = choice("markers", markers)?;
+        let markers = choice("markers", markers, &Markers::ALL, Markers::name)?;
         Ok(Self(Rc::new(relation::Extractor::load(engine(gpu, reason), &files.folder()?, markers)?)))
     }
 
@@ -63,10 +64,7 @@ impl Extractor {
         max_pieces: Option<usize>,
         max_lines: Option<usize>,
     ) -> Result<Job, JsValue> {
-        // What the parser says may quote what it read.
-        let given: Vec<Given> = serde_json::from_slice(entities.as_bytes())
-            .map_err(|_| Error::new(ErrorKind::Input, "entities: expected objects of start, end and label"))?;
-        let entities = in_bytes(&note, &given, OffsetUnit::Utf16)?;
+        let entities = in_bytes(&note, &given::read(entities)?, OffsetUnit::Utf16)?;
         let job = self.0.start(&note, entities, RelationOptions { none, max_pieces, max_lines })?;
         Ok(Job::new(Pairs { extractor: Rc::clone(&self.0), note, job }))
     }

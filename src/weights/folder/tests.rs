@@ -37,8 +37,8 @@ fn a_changed_byte_is_refused_with_both_hashes() {
 fn missing_and_unlisted_files_are_refused() {
     let mut missing = packed(|_| ());
     missing.remove(1);
-    let unlisted = packed(|manifest| drop(manifest.files.remove("vocab.txt")));
-    let longer = packed(|manifest| manifest.files.get_mut("vocab.txt").expect("listed").bytes = 7);
+    let unlisted = packed(|manifest| manifest.files.retain(|(name, _)| name != "vocab.txt"));
+    let longer = packed(|manifest| manifest.files[1].1.bytes = 7);
     for (files, expected) in [(missing, "missing"), (unlisted, "not listed"), (longer, "(7 bytes), found")] {
         let error = Folder::from_files(files).expect_err(expected);
         assert_eq!(error.kind(), ErrorKind::Hash);
@@ -48,7 +48,7 @@ fn missing_and_unlisted_files_are_refused() {
 
 #[test]
 fn the_card_may_be_absent_but_not_changed() {
-    let card = |manifest: &mut Manifest| drop(manifest.card.insert("README.md".into(), FileEntry::of(b"# tiny")));
+    let card = |manifest: &mut Manifest| manifest.card.push(("README.md".into(), FileEntry::of(b"# tiny")));
     assert!(Folder::from_files(packed(card)).is_ok());
     for (text, kind) in [("# tiny", None), ("# tuny", Some(ErrorKind::Hash))] {
         let mut files = packed(card);
@@ -95,16 +95,17 @@ fn architectures() {
         (r#"{"model_type":"bert"}"#, Ok("bert")),
         (r#"{"model_type":"bert","embedding_size":312,"use_adapter":true}"#, Ok("minialbert")),
         (r#"{"model_type":"roberta"}"#, Ok("roberta")),
-        (r#"{"model_type":3}"#, Err("config.json: model_type is not a string")),
+        (r#"{"model_type":3}"#, Err("config.json: model_type: expected a string, found a number")),
         ("{}", Err("config.json: model_type is missing, expected \"bert\"")),
     ];
     for (config, expected) in cases {
         let folder = with_config(config);
-        assert_eq!(folder.architecture().map_err(|e| e.to_string()), expected.map_err(str::to_owned), "{config}");
+        assert_eq!(
+            folder.architecture().map_err(|e| e.to_string()),
+            expected.map(str::to_owned).map_err(str::to_owned),
+            "{config}"
+        );
     }
-    let error = with_config(r#"{"model_type":"roberta"}"#).bert_config::<Value>().expect_err("not a bert");
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("\"roberta\""), "{error}");
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn labels_are_read_in_the_order_of_their_ids() {
         (r#"{"id2label":{}}"#, "id2label is missing"),
         (r#"{"id2label":["O"]}"#, "expected an object"),
         (r#"{"id2label":{"0":"O","2":"B-X"}}"#, "none has the id 1"),
-        (r#"{"id2label":{"0":7}}"#, "label 0 is not a string"),
+        (r#"{"id2label":{"0":7}}"#, "id2label.0: expected a string, found a number"),
     ];
     for (config, expected) in cases {
         let error = with_config(config).label_names().expect_err(expected);

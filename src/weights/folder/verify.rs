@@ -1,28 +1,33 @@
 //! A folder beside its manifest.
 
-use std::collections::BTreeMap;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::manifest::{self, FileEntry, Manifest, Window};
 
+/// Files by their names.
+pub(super) type Found<'f> = [(&'f str, FileEntry)];
+
 /// Every file was hashed already: what is wrong is found by comparing, in the order of the names.
-pub(super) fn verify(manifest: &Manifest, found: &BTreeMap<&str, FileEntry>, decisive: &[&str]) -> Result<()> {
+pub(super) fn verify(manifest: &Manifest, found: &Found<'_>, decisive: &[&str]) -> Result<()> {
     let refuse = |name: &str, message: String| Err(Error::new(ErrorKind::Hash, message).at(name));
     for (name, expected) in &manifest.files {
-        match found.get(name.as_str()) {
+        match named(found, name) {
             None => return refuse(name, "listed in manifest.json but missing".into()),
             Some(found) => compare(name, expected, found)?,
         }
     }
     for (name, expected) in &manifest.card {
-        found.get(name.as_str()).map_or(Ok(()), |found| compare(name, expected, found))?;
+        named(found, name).map_or(Ok(()), |found| compare(name, expected, found))?;
     }
     for &name in decisive {
-        if found.contains_key(name) && !manifest.files.contains_key(name) {
+        if named(found, name).is_some() && !manifest.files.iter().any(|(listed, _)| listed == name) {
             return refuse(name, "not listed in manifest.json".into());
         }
     }
     Ok(())
+}
+
+fn named<'f>(found: &'f Found<'_>, name: &str) -> Option<&'f FileEntry> {
+    found.iter().find(|(other, _)| *other == name).map(|(_, entry)| entry)
 }
 
 fn compare(name: &str, expected: &FileEntry, found: &FileEntry) -> Result<()> {
@@ -37,10 +42,10 @@ fn compare(name: &str, expected: &FileEntry, found: &FileEntry) -> Result<()> {
 }
 
 /// One hash for the files that decide what a model answers, and for its window.
-pub(super) fn model_hash(manifest: Option<&Manifest>, found: &BTreeMap<&str, FileEntry>, decisive: &[&str]) -> String {
+pub(super) fn model_hash(manifest: Option<&Manifest>, found: &Found<'_>, decisive: &[&str]) -> String {
     let mut lines = String::new();
     for name in decisive {
-        if let Some(entry) = found.get(name) {
+        if let Some(entry) = named(found, name) {
             lines.push_str(&format!("{}  {name}\n", entry.sha256));
         }
     }

@@ -6,7 +6,7 @@ use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
 
 use super::super::floats::{floats, integers};
-use super::super::{Weights, refuse};
+use super::super::{Tensor, Weights, refuse};
 use super::write::{self, Raw};
 use super::{Folder, TokenizerFiles, tokenizer};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,12 +55,12 @@ fn is_scale(weights: &Weights<'_>, name: &str) -> bool {
 /// The numbers of a tensor of any shape, or nothing if they are integers.
 fn values(weights: &Weights<'_>, name: &str) -> Result<Option<Raw>> {
     let missing = || refuse(name, "missing".into());
-    let raw = weights.tensors.get(name).ok_or_else(missing)?;
+    let Tensor { raw, .. } = weights.tensor(name).ok_or_else(missing)?;
     let view = raw.view().map_err(|e| refuse(name, e))?;
     let scale = format!("{name}.scale");
-    let values = match (raw.dtype, weights.tensors.get(&scale)) {
+    let values = match (raw.dtype, weights.tensor(&scale)) {
         (Dtype::I8, Some(scales)) => {
-            let scales = floats(&scales.view().map_err(|e| refuse(&scale, e))?, &scale)?;
+            let scales = floats(&scales.raw.view().map_err(|e| refuse(&scale, e))?, &scale)?;
             let data = integers(&view, name)?;
             if scales.len() != *raw.shape.first().unwrap_or(&0) {
                 return Err(refuse(&scale, format!("expected {:?}, found {}", raw.shape.first(), scales.len())));
@@ -77,7 +77,7 @@ fn values(weights: &Weights<'_>, name: &str) -> Result<Option<Raw>> {
 
 /// `config.json` with the class, the type and the numbers of this folder; what else it says stays.
 fn config(folder: &Folder, class: &str) -> Result<Vec<u8>> {
-    let Value::Object(mut fields) = folder.config_json().clone() else {
+    let Value::Object(mut fields) = folder.config_json() else {
         return Err(Error::new(ErrorKind::Format, "expected an object").at("config.json"));
     };
     fields.remove("_name_or_path");
@@ -85,7 +85,7 @@ fn config(folder: &Folder, class: &str) -> Result<Vec<u8>> {
     for key in ["dtype", "torch_dtype"] {
         fields.entry(key).and_modify(|dtype| *dtype = "float32".into());
     }
-    match folder.architecture()? {
+    match folder.architecture()?.as_str() {
         // As the published configs say it; these fields tell the model from a BERT.
         "minialbert" => {
             fields.insert("model_type".into(), "bert".into());

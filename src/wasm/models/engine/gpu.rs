@@ -11,7 +11,7 @@ use super::judge::{Chosen, Judge};
 use super::kernels::{self, now};
 use crate::backend::fallback::Fallback;
 use crate::backend::simd::SimdBackend;
-use crate::backend::webgpu::{Options, WebGpuBackend};
+use crate::backend::webgpu::{Options, Precision, WebGpuBackend};
 use crate::error::Result;
 use crate::tasks::pass::Pass;
 use crate::tasks::trial::{self, Trial};
@@ -31,7 +31,7 @@ impl Gpu {
     /// # Errors
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) for another precision; as [`WebGpuBackend::open`].
     pub async fn open(allow_software: bool, precision: Option<String>) -> Result<Gpu, JsValue> {
-        let precision = choice("precision", precision)?.unwrap_or_default();
+        let precision = choice("precision", precision, &Precision::ALL, Precision::name)?.unwrap_or_default();
         let options = Options { allow_software, precision, ..Options::default() };
         Ok(Self(WebGpuBackend::open(options).await?))
     }

@@ -8,10 +8,12 @@
 
 mod tables;
 
-use tables::{CLASSES, CONTROLS, DECOMPOSED, DECOMPOSED_FAR, DECOMPOSED_MANY, MARKS, PUNCTUATION};
+use std::sync::LazyLock;
+
+use tables::{CLASSES, CONTROLS, DECOMPOSED, DECOMPOSED_MANY, LOWERCASE, MARKS, PUNCTUATION};
 
 /// Whether `clean_text` drops the character: Cc, Cf or Co, U+0000 and U+FFFD, but not tab, line feed, carriage return.
-pub(super) fn is_dropped(c: char) -> bool {
+pub(crate) fn is_dropped(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => false,
         '\u{FFFD}' => true,
@@ -22,57 +24,60 @@ pub(super) fn is_dropped(c: char) -> bool {
 }
 
 /// ASCII symbols and punctuation, and the categories P of the rest.
-pub(super) fn is_punctuation(c: char) -> bool {
+pub(crate) fn is_punctuation(c: char) -> bool {
     if c.is_ascii() { c.is_ascii_punctuation() } else { within(PUNCTUATION, c) }
 }
 
 /// Category Mn.
-pub(super) fn is_mark(c: char) -> bool {
+pub(crate) fn is_mark(c: char) -> bool {
     c >= '\u{300}' && within(MARKS, c)
 }
 
 /// The blocks that BERT cuts into words of one character.
-pub(super) fn is_chinese(c: char) -> bool {
+pub(crate) fn is_chinese(c: char) -> bool {
     matches!(c,
         '\u{4E00}'..='\u{9FFF}' | '\u{3400}'..='\u{4DBF}' | '\u{20000}'..='\u{2A6DF}' | '\u{2A700}'..='\u{2B73F}'
         | '\u{2B740}'..='\u{2B81F}' | '\u{2B920}'..='\u{2CEAF}' | '\u{F900}'..='\u{FAFF}' | '\u{2F800}'..='\u{2FA1F}')
 }
 
 /// The canonical combining class; for a mark that decomposes into marks, that of the first.
-pub(super) fn class(c: char) -> u8 {
-    if c < '\u{300}' {
-        return 0;
-    }
-    let code = u32::from(c);
-    let at = CLASSES.partition_point(|&packed| packed >> 11 <= code);
-    let Some(&packed) = at.checked_sub(1).and_then(|before| CLASSES.get(before)) else { return 0 };
-    let length = (packed >> 8 & 7) + 1;
-    if code < (packed >> 11) + length { packed as u8 } else { 0 }
+pub(crate) fn class(c: char) -> u8 {
+    static PAIRS: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| unpacked(CLASSES));
+    if c < '\u{300}' { 0 } else { second(&PAIRS, c).map_or(0, |class| class as u8) }
 }
 
 /// Calls `part` for each character of the canonical decomposition except the marks (Mn) that follow its first
 /// character: those are stripped, and their order changes nothing else.
-pub(super) fn decompose(c: char, mut part: impl FnMut(char)) {
+pub(crate) fn decompose(c: char, mut part: impl FnMut(char)) {
+    static PAIRS: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| unpacked(DECOMPOSED));
     if c < '\u{C0}' {
         return part(c);
     }
     if let '\u{AC00}'..='\u{D7A3}' = c {
         return hangul(u32::from(c) - 0xAC00, part);
     }
-    let code = u32::from(c);
-    if let Ok(code) = u16::try_from(code)
-        && let Ok(at) = DECOMPOSED.binary_search_by_key(&code, |entry| entry.0)
-    {
-        return part(char::from_u32(u32::from(DECOMPOSED[at].1)).unwrap_or(c));
+    if let Some(one) = second(&PAIRS, c) {
+        return part(char::from_u32(one).unwrap_or(c));
     }
-    if let Ok(at) = DECOMPOSED_FAR.binary_search_by_key(&code, |entry| entry.0) {
-        return part(char::from_u32(DECOMPOSED_FAR[at].1).unwrap_or(c));
-    }
-    match DECOMPOSED_MANY.binary_search_by_key(&code, |entry| entry.0) {
+    match DECOMPOSED_MANY.binary_search_by_key(&u32::from(c), |entry| entry.0) {
         Ok(at) => DECOMPOSED_MANY[at].1.chars().for_each(part),
         Err(_) => part(c),
     }
 }
+
+/// As `char::to_lowercase`, whose tables are fourteen kilobytes of WebAssembly.
+pub(crate) fn lowercase(c: char) -> impl Iterator<Item = char> {
+    static PAIRS: LazyLock<Vec<(u32, u32)>> = LazyLock::new(|| unpacked(LOWERCASE));
+    let lower = match c {
+        _ if c.is_ascii() => c.to_ascii_lowercase(),
+        DOTTED_I => 'i',
+        _ => second(&PAIRS, c).and_then(char::from_u32).unwrap_or(c),
+    };
+    std::iter::once(lower).chain((c == DOTTED_I).then_some('\u{307}'))
+}
+
+/// The only letter whose lower case is two characters.
+const DOTTED_I: char = '\u{130}';
 
 /// Conjoining jamo by arithmetic: The Unicode Standard, section 3.12.
 fn hangul(index: u32, mut part: impl FnMut(char)) {
@@ -87,6 +92,36 @@ fn within(ranges: &[u32], c: char) -> bool {
     let code = u32::from(c);
     let at = ranges.partition_point(|&packed| packed >> 8 <= code);
     at.checked_sub(1).and_then(|before| ranges.get(before)).is_some_and(|packed| code - (packed >> 8) <= packed & 0xFF)
+}
+
+/// Pairs in order of their first number. Both are written as differences from those of the pair before, in groups of seven
+/// bits, the lowest first, with the eighth bit where more follow (LEB128); the second ones with their sign in the lowest
+/// bit. That is a third of what plain pairs add to a page that compresses what it downloads.
+fn unpacked(bytes: &[u8]) -> Vec<(u32, u32)> {
+    let mut bytes = bytes.iter();
+    let mut number = move || {
+        let (mut number, mut shift) = (0, 0);
+        for byte in bytes.by_ref() {
+            number |= u32::from(byte & 0x7F) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    };
+    let (mut pairs, mut last) = (Vec::new(), (0, 0_u32));
+    while let (Some(first), Some(second)) = (number(), number()) {
+        let difference = (second >> 1) ^ (second & 1).wrapping_neg();
+        last = (last.0 + first, last.1.wrapping_add(difference));
+        pairs.push(last);
+    }
+    pairs
+}
+
+/// What stands beside a character.
+fn second(pairs: &[(u32, u32)], c: char) -> Option<u32> {
+    pairs.binary_search_by_key(&u32::from(c), |pair| pair.0).ok().map(|at| pairs[at].1)
 }
 
 #[cfg(test)]
@@ -123,6 +158,7 @@ mod tests {
                 && is_punctuation(c) == (c.is_ascii_punctuation() || c.is_punctuation())
                 && is_mark(c) == c.is_mark_nonspacing()
                 && class(c) == expected_class
+                && lowercase(c).eq(c.to_lowercase())
                 && parts == kept;
             if !agrees {
                 failed.push(format!("{:04X}", u32::from(c)));
@@ -152,7 +188,7 @@ mod tests {
     /// `CLINLITE_WRITE_TABLES=1 cargo test --lib unicode` writes the tables anew.
     #[test]
     fn tables_are_what_the_generator_writes() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/text/unicode/tables.rs");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/unicode/tables.rs");
         if std::env::var_os("CLINLITE_WRITE_TABLES").is_some() {
             std::fs::write(path, generate()).unwrap();
         }
@@ -167,23 +203,41 @@ mod tests {
         ranges(&mut out, "CONTROLS", "Cc, Cf and Co beyond ASCII and below the private planes", control);
         ranges(&mut out, "PUNCTUATION", "P* beyond ASCII", |c| !c.is_ascii() && c.is_punctuation());
         ranges(&mut out, "MARKS", "Mn", |c| c.is_mark_nonspacing());
-        classes(&mut out);
-        let mut tables = [Vec::new(), Vec::new(), Vec::new()];
-        for c in all().filter(|c| !matches!(c, '\u{AC00}'..='\u{D7A3}')) {
-            let (kept, code) = (reference(c).0, u32::from(c));
-            let parts: Vec<u32> = kept.chars().map(u32::from).collect();
-            match parts[..] {
-                [same] if same == code => {}
-                [one] if one < 0x1_0000 && code < 0x1_0000 => tables[0].push(format!("(0x{code:X}, 0x{one:X})")),
-                [one] => tables[1].push(format!("(0x{code:X}, 0x{one:X})")),
-                _ => tables[2].push(format!("(0x{code:X}, \"{}\")", kept.escape_unicode())),
-            }
-        }
-        let [near, far, many] = tables;
-        table(&mut out, "DECOMPOSED", "one character for one, both in the first plane", "(u16, u16)", &near);
-        table(&mut out, "DECOMPOSED_FAR", "one character for one, beyond", "(u32, u32)", &far);
-        table(&mut out, "DECOMPOSED_MANY", "several characters for one", "(u32, &str)", &many);
+        let beyond = || all().filter(|&c| !c.is_ascii()).map(|c| (u32::from(c), c));
+        let classes = beyond().map(|(code, c)| (code, u32::from(reference(c).1))).filter(|(_, class)| *class > 0);
+        packed(&mut out, "CLASSES", "ccc of all that have one", classes);
+        let lower = beyond().filter(|(_, c)| c.to_lowercase().len() == 1);
+        let lower = lower.filter_map(|(code, c)| Some((code, u32::from(c.to_lowercase().next()?))));
+        packed(&mut out, "LOWERCASE", "one small letter for one", lower.filter(|(code, lower)| code != lower));
+        let kept = beyond().filter(|(_, c)| !matches!(c, '\u{AC00}'..='\u{D7A3}'));
+        let kept: Vec<(u32, String)> = kept.map(|(code, c)| (code, reference(c).0)).collect();
+        let one = |(code, kept): &(u32, String)| match kept.chars().collect::<Vec<_>>()[..] {
+            [one] if u32::from(one) != *code => Some((*code, u32::from(one))),
+            _ => None,
+        };
+        packed(&mut out, "DECOMPOSED", "one character for one", kept.iter().filter_map(one));
+        let several = kept.iter().filter(|(_, kept)| kept.chars().count() > 1);
+        let several: Vec<_> =
+            several.map(|(code, kept)| format!("(0x{code:X}, \"{}\")", kept.escape_unicode())).collect();
+        table(&mut out, "DECOMPOSED_MANY", "several characters for one", "(u32, &str)", &several);
         out
+    }
+
+    /// The opposite of [`unpacked`].
+    fn packed(out: &mut String, name: &str, doc: &str, pairs: impl Iterator<Item = (u32, u32)>) {
+        let (mut bytes, mut last) = (Vec::new(), (0, 0));
+        for (first, second) in pairs {
+            let difference = second as i32 - last.1 as i32;
+            for mut number in [first - last.0, (difference << 1 ^ difference >> 31) as u32] {
+                while number > 0x7F {
+                    bytes.push((number & 0x7F | 0x80).to_string());
+                    number >>= 7;
+                }
+                bytes.push(number.to_string());
+            }
+            last = (first, second);
+        }
+        table(out, name, &format!("{doc}, packed"), "u8", &bytes);
     }
 
     fn ranges(out: &mut String, name: &str, doc: &str, holds: impl Fn(char) -> bool) {
@@ -196,23 +250,6 @@ mod tests {
         }
         let packed: Vec<_> = found.iter().map(|(first, length)| format!("0x{:X}", first << 8 | (length - 1))).collect();
         table(out, name, &format!("{doc}: `first << 8 | length - 1`"), "u32", &packed);
-    }
-
-    fn classes(out: &mut String) {
-        let mut found: Vec<(u32, u32, u8)> = Vec::new();
-        for c in all() {
-            let (code, class) = (u32::from(c), reference(c).1);
-            match found.last_mut() {
-                _ if class == 0 => {}
-                Some((first, length, same)) if *first + *length == code && *same == class && *length < 8 => {
-                    *length += 1;
-                }
-                _ => found.push((code, 1, class)),
-            }
-        }
-        let pack = |&(first, length, class): &(u32, u32, u8)| first << 11 | (length - 1) << 8 | u32::from(class);
-        let packed: Vec<_> = found.iter().map(|entry| format!("0x{:X}", pack(entry))).collect();
-        table(out, "CLASSES", "ccc: `first << 11 | (length - 1) << 8 | class`", "u32", &packed);
     }
 
     fn table(out: &mut String, name: &str, doc: &str, kind: &str, entries: &[String]) {
