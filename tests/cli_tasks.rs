@@ -294,7 +294,10 @@ fn what_cannot_be_asked() {
         (&["classify", "--model", text(&classify), text(&empty)], &["empty.txt: the text holds no word"]),
         (&["classify", "--model", text(&classify), text(&binary)], &["binary.txt: not UTF-8 at byte 4"]),
         (&["classify", "--model", text(&classify), "--jsonl", "no-such.jsonl"], &["no-such.jsonl: "]),
-        (&["classify", "--model", text(&classify), "--threshold", "2", note], &["from 0 to 1, found 2"]),
+        (
+            &["classify", "--model", text(&classify), "--threshold", "2", note],
+            &["threshold: expected a number from 0 to 1"],
+        ),
         (&["relation", "--model", text(&relation), "--entities", "no-such.json", note], &["no-such.json: "]),
     ];
     for (arguments, expected) in cases {
