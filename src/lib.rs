@@ -18,6 +18,8 @@
 //! | [`export`] | results in the forms that others read |
 //! | `train` | fine-tuning, readers, losses, metrics |
 //!
+//! Two rooms that all may name keep one copy of what is large: `sort`, and `unicode` with the tables of characters.
+//!
 //! | feature | brings | default |
 //! |---|---|---|
 //! | `cli` | the binary | yes |

@@ -49,11 +49,11 @@ mod tests {
                 };
                 let mut found: Vec<(u64, usize)> = (0..length).map(|at| (draw(), at)).collect();
                 let mut expected = found.clone();
-                expected.sort_by(|a, b| a.0.cmp(&b.0));
+                expected.sort_by_key(|one| one.0);
                 by(&mut found, |a, b| a.0.cmp(&b.0));
                 assert_eq!(found, expected);
                 by(&mut found, |a, b| b.0.cmp(&a.0));
-                expected.sort_by(|a, b| b.0.cmp(&a.0));
+                expected.sort_by_key(|one| std::cmp::Reverse(one.0));
                 assert_eq!(found, expected);
                 let mut places: Vec<u64> = found.iter().map(|&(_, at)| at as u64).collect();
                 numbers(&mut places);

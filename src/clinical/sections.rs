@@ -184,5 +184,9 @@ mod tests {
         let (found, _) = rules.find("Weird heading: a\nPlan: b", &[]);
         assert!(found.iter().all(|section| section.category == "my_own" && section.loinc.as_deref() == Some("1-8")));
         assert_eq!(found.len(), 2);
+        // The same words are the same title.
+        let rules = rules.with("Y other_own - - Assessment/plan").unwrap();
+        let (found, _) = rules.find("Assessment / Plan: a", &[]);
+        assert_eq!(found[0].category, "other_own");
     }
 }

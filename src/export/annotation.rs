@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::assertion::Assertion;
 use super::input;
 use crate::error::Result;
+use crate::sort;
 use crate::text::offsets::{self, OffsetUnit};
 
 /// A marked part of a text.
@@ -48,6 +49,6 @@ pub(super) fn placed(text: &str, marks: Vec<Marked>) -> Result<Vec<Annotation>> 
         assertion: mark.assertion,
     };
     let mut annotations: Vec<_> = marks.into_iter().zip(bytes.chunks_exact(2)).map(annotation).collect();
-    annotations.sort_by_key(|annotation| (annotation.bytes.start, annotation.bytes.end));
+    sort::by(&mut annotations, |a, b| (a.bytes.start, a.bytes.end).cmp(&(b.bytes.start, b.bytes.end)));
     Ok(annotations)
 }

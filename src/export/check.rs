@@ -9,6 +9,7 @@ use super::json::{Document, Entity, Place};
 use super::read::known;
 use super::{Length, sha256};
 use crate::error::Result;
+use crate::sort;
 use crate::text::offsets::{self, OffsetUnit};
 
 /// A document that is about a note.
@@ -70,7 +71,7 @@ struct Borders {
 impl Borders {
     fn new(places: &[Stated<'_>], note: &str, unit: OffsetUnit) -> Self {
         let mut offsets: Vec<usize> = places.iter().flat_map(|place| [place.start, place.end]).collect();
-        offsets.sort_unstable();
+        sort::by(&mut offsets, usize::cmp);
         offsets.dedup();
         let bytes = offsets::find_bytes(note, &offsets, unit);
         Self { offsets, bytes }
@@ -225,10 +226,9 @@ impl<'a> Checked<'a> {
     }
 }
 
-/// The numbers of places in the order of the note, the longer first. Sorting of one kind only: each kind is kilobytes of
-/// WebAssembly.
+/// The numbers of places in the order of the note, the longer first.
 pub(super) fn by_place<'p>(places: impl Iterator<Item = &'p Range<usize>>) -> Vec<usize> {
-    let mut order: Vec<[usize; 3]> = places.enumerate().map(|(i, of)| [of.start, usize::MAX - of.end, i]).collect();
-    order.sort_unstable();
-    order.into_iter().map(|[.., i]| i).collect()
+    let mut order: Vec<(usize, &Range<usize>)> = places.enumerate().collect();
+    sort::by(&mut order, |(_, a), (_, b)| (a.start, b.end).cmp(&(b.start, a.end)));
+    order.into_iter().map(|(i, _)| i).collect()
 }

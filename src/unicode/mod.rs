@@ -1,9 +1,9 @@
-//! What WordPiece asks about a character, as of the Unicode data that the `tokenizers` crate ships.
+//! What WordPiece and the rules ask about a character, as of the Unicode data that the `tokenizers` crate ships.
 //!
 //! `tokenizers` takes general categories from `unicode_categories` (Unicode 8) and decompositions from
 //! `unicode-normalization-alignments` (Unicode 9). A newer table would be better Unicode and another tokenizer: the ids
-//! that a model was trained with count. So [`tables`] is generated from those two crates by the test below, which also
-//! proves it for every character. Only what is asked is stored: the categories that matter as ranges, and
+//! that a model was trained with count. So [`tables`] is generated from those two crates, and from the standard library
+//! for small letters, by the test below, which also proves it for every character. Only what is asked is stored: the categories that matter as ranges, and
 //! decompositions with the marks that would be stripped anyway already left out.
 
 mod tables;

@@ -152,14 +152,12 @@ fn alternatives(pattern: &str) -> Result<Vec<String>> {
     while let Some((before, inside)) = rest.split_once('[') {
         let (choices, after) =
             inside.split_once(']').ok_or_else(|| refuse("the phrase has a [ without its ]: write [a|b] for a or b"))?;
+        if phrases.len() * choices.split('|').count() > MOST_PHRASES {
+            return Err(refuse(format!("the phrase stands for more than {MOST_PHRASES}: split it into several rules")));
+        }
         let mut longer = Vec::new();
         for phrase in &phrases {
             longer.extend(choices.split('|').map(|choice| [phrase, before, " ", choice].concat()));
-            if longer.len() > MOST_PHRASES {
-                return Err(refuse(format!(
-                    "the phrase stands for more than {MOST_PHRASES}: split it into several rules"
-                )));
-            }
         }
         (phrases, rest) = (longer, after);
     }
@@ -217,6 +215,19 @@ mod tests {
         let many = "[a|b]".repeat(20);
         assert!(ContextRules::default().with(&format!("X-1 negated forward {many}")).is_err());
         assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    #[test]
+    fn a_rule_replaces_the_latest_of_its_id() {
+        let mut rules = ContextRules::default();
+        for (id, phrase) in [("X-1", "xylo"), ("X-1", "yaw"), ("X-2", "zed"), ("X-1", "zed")] {
+            rules = rules.with(&format!("{id} negated forward {phrase}")).unwrap();
+        }
+        let owner = |phrase: &str| {
+            let (_, owner) = rules.phrases.longest(&[rules.phrases.id(phrase)?])?;
+            Some(&*rules.rule(owner).id)
+        };
+        assert_eq!(["xylo", "yaw", "zed", "no"].map(owner), [None, None, Some("X-1"), Some("NEG-001")]);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Interval {
         tokens: &[Token<'_>],
     ) -> Option<&'static str> {
         let own = &tokens[self.unit..self.to];
-        if !own.is_empty() && !unit.is_none_or(|unit| plain(unit) == plain(own)) {
+        if !own.is_empty() && unit.is_some_and(|unit| plain(unit) != plain(own)) {
             return None;
         }
         let number = value.number?;
