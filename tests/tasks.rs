@@ -210,7 +210,11 @@ fn texts_that_cannot_be_asked_about() {
     let cases: [(&str, clinlite::Result<()>, &str); 11] = [
         ("empty", classifier.start("").map(drop), "the text holds no word"),
         ("white space", classifier.start(" \r\n\u{200b}").map(drop), "the text holds no word"),
-        ("threshold", block_on(classifier.classify(text, threshold)).map(drop), "from 0 to 1"),
+        (
+            "threshold",
+            block_on(classifier.classify(text, threshold)).map(drop),
+            "threshold: expected a number from 0 to 1",
+        ),
         (
             "unfinished",
             classifier.finish(classifier.start(text).expect("frames"), ClassifyOptions::default()).map(drop),
