@@ -35,11 +35,12 @@ fn write(input: &str, folder: &Path, name: &str) -> Result<()> {
     Ok(fs::write(folder.join(format!("{name}.js")), script)?)
 }
 
-/// Gives the functions that WebAssembly and script have of each other a letter and a number. Names come in their order, so that two
+/// Gives the functions that WebAssembly and script have of each other a letter and a number, except those of this crate's API. Names come in their order, so that two
 /// builds with the same functions get the same.
 fn shorten(module: &mut Module) -> BTreeMap<String, String> {
     let imports = module.imports.iter_mut().filter(|import| matches!(import.kind, ImportKind::Function(_)));
-    let exports = module.exports.iter_mut().filter(|export| matches!(export.item, ExportItem::Function(_)));
+    let is_ours = |name: &str| !name.starts_with('_') && !name.starts_with("wasm_bindgen");
+    let exports = module.exports.iter_mut().filter(|export| matches!(export.item, ExportItem::Function(_)) && !is_ours(&export.name));
     let mut functions: Vec<&mut String> = imports.map(|import| &mut import.name).chain(exports.map(|export| &mut export.name)).collect();
     functions.sort();
     let names = functions.into_iter().enumerate().map(|(i, name)| {
