@@ -18,28 +18,39 @@ function ratio(name, [slow, fast]) {
   console.log(`${name}: ${median(ratios).toFixed(2)} (${ratios[0].toFixed(2)} to ${ratios.at(-1).toFixed(2)}), of the minima ${(Math.min(...slow) / Math.min(...fast)).toFixed(2)}`);
 }
 
-/** Milliseconds a note for taggers of one and of two workers, in turn. */
+/** Milliseconds a note for taggers of one and of two workers, in turn, and the longest that the page waited for a frame meanwhile. */
 async function workers() {
   const host = await open();
   const { page } = await host.newPage({ path: '/tests/blank.html' });
-  const { times, memory, kernels, windows } = await page.evaluate(async (model, note, rounds) => {
+  const { times, frames, memory, kernels, windows } = await page.evaluate(async (model, note, rounds) => {
     const { load } = await import('/pkg/dist/index.js');
     const taggers = [await load({ model, workers: 1 }), await load({ model, workers: 2 })];
-    const times = taggers.map(() => []);
-    let windows;
+    const [times, frames] = [taggers.map(() => []), taggers.map(() => [])];
+    let [windows, longest, last] = [0, 0, performance.now()];
+    const frame = (now) => {
+      [longest, last] = [Math.max(longest, now - last), now];
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
     for (let round = -3; round < rounds; round++) {
       for (const [i, tagger] of taggers.entries()) {
+        longest = 0;
         const before = performance.now();
         windows = (await tagger.tag(note)).coverage.windows;
-        if (round >= 0) times[i].push(performance.now() - before);
+        const after = performance.now();
+        await new Promise(requestAnimationFrame); // the last frame, too
+        if (round < 0) continue;
+        times[i].push(after - before);
+        frames[i].push(longest);
       }
     }
-    return { times, windows, kernels: taggers[0].kernels, memory: await Promise.all(taggers.map((tagger) => tagger.memory())) };
+    return { times, frames, windows, kernels: taggers[0].kernels, memory: await Promise.all(taggers.map((tagger) => tagger.memory())) };
   }, `/models/${MODEL}/`, longNote(1000), rounds);
   await host.close();
   console.log(`1,000 words, ${windows} windows, ${kernels}, ${cpus().length} cores (${cpus()[0].model})`);
   times.forEach((of, i) => row(`${i + 1} worker${i ? 's' : ''}`, of));
   ratio('one worker / two', times);
+  frames.forEach((of, i) => row(`longest frame, ${i + 1} worker${i ? 's' : ''}`, of));
   console.log(`WebAssembly memory: ${memory.map((of) => of.map((bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`).join(' + ')).join('; ')}\n`);
 }
 

@@ -24,8 +24,8 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /**
    * How many workers share the windows of long texts, and texts that are asked about at once. Each holds a copy of the model,
-   * once there is enough for it to do. `auto`, the default: at most 4, one fewer than there are cores, and as many as the
-   * memory of the device allows; 1 on a tablet. Answers do not depend on it.
+   * once there is enough for it to do. `auto`, the default: at most 4, one fewer than there are cores (two where
+   * there are two), and as many as the memory of the device allows; 1 on a tablet. Answers do not depend on it.
    */
   workers?: number | 'auto';
   /** Of a tagger: what its rules know besides what ships. */

@@ -229,10 +229,12 @@ function disposed() {
 }
 
 /** How many workers do a model of so many bytes good on this machine; each holds a copy. */
-export function best(bytes, { hardwareConcurrency = 2, deviceMemory, maxTouchPoints = 0 }) {
+export function best(bytes, { hardwareConcurrency = 1, deviceMemory, maxTouchPoints = 0 }) {
   // Only Chromium tells the memory. A tablet that does not may end a page near 1 GB.
   const gigabytes = deviceMemory ?? (maxTouchPoints > 1 ? 2 : 8);
   const share = (gigabytes * 2 ** 30) / 16;
   const each = 3 * bytes + 30e6;
-  return Math.max(1, Math.min(MOST, hardwareConcurrency - 1, Math.floor(share / each)));
+  // A core is the page's own, where there are more than two: it waits while a note is read.
+  const cores = hardwareConcurrency > 2 ? hardwareConcurrency - 1 : hardwareConcurrency;
+  return Math.max(1, Math.min(MOST, cores, Math.floor(share / each)));
 }

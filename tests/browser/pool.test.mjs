@@ -99,7 +99,8 @@ test('how many workers are best', () => {
   const cases = [
     [tiny, { hardwareConcurrency: 8, deviceMemory: 8 }, 4],
     [tiny, { hardwareConcurrency: 4, deviceMemory: 8 }, 3],
-    [tiny, { hardwareConcurrency: 2, deviceMemory: 8 }, 1],
+    [tiny, { hardwareConcurrency: 3, deviceMemory: 8 }, 2],
+    [tiny, { hardwareConcurrency: 2, deviceMemory: 8 }, 2],
     [tiny, { hardwareConcurrency: 1, deviceMemory: 8 }, 1],
     [tiny, { hardwareConcurrency: 8, deviceMemory: 4 }, 3],
     [tiny, { hardwareConcurrency: 8, deviceMemory: 2 }, 1],
