@@ -11,7 +11,7 @@ use super::math;
 use crate::backend::Activation;
 
 /// Rows are kept in the second cache while the panels pass: at least [`LEAST`] of them, and so many bytes.
-const CACHE: usize = 192 << 10;
+const CACHE: usize = 512 << 10;
 
 /// A multiple of the rows of every register tile.
 const LEAST: usize = 48;
