@@ -263,9 +263,9 @@ fn a_killed_run_of_low_rank_matrices_ends_with_the_same_bytes() {
     let scratch = Scratch::new("lora-kill");
     let killed = make_world(&scratch);
     let recipe = scratch.at("recipe.toml");
-    let text = lora_recipe().replace("epochs = 24", "epochs = 150");
+    let text = lora_recipe().replace("epochs = 24", "epochs = 600");
     fs::write(&recipe, &text).unwrap();
-    let mut child = command(&killed, &recipe).args(["--checkpoint-minutes", "0.01"]).spawn().unwrap();
+    let mut child = command(&killed, &recipe).args(["--checkpoint-minutes", "0.001"]).spawn().unwrap();
     let begun = Instant::now();
     while !killed.out.join("checkpoint.safetensors").exists() {
         assert!(begun.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none(), "no checkpoint");
