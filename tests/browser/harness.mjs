@@ -78,7 +78,9 @@ async function spyOn(page, seen) {
     session.on('Audits.issueAdded', ({ issue }) => issue.code === 'ContentSecurityPolicyIssue' && seen.violations.push(JSON.stringify(issue.details)));
     await session.send('Network.enable');
   };
-  page.on('workercreated', (worker) => spy(worker.client).catch((error) => seen.errors.push(error.message)));
+  // A worker may have ended before it could be watched: a page lets go of one that it has no more use for.
+  const failed = (worker, error) => page.workers().includes(worker) && seen.errors.push(error.message);
+  page.on('workercreated', (worker) => spy(worker.client).catch((error) => failed(worker, error)));
   const session = await page.createCDPSession();
   await spy(session);
   await session.send('Audits.enable');
