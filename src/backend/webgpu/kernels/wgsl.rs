@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn only_code_is_left() {
         let source = b"// A kernel.\n\nfn f() {\n    // Sums.\n    let x = 1 / 2; // half\n\n    return x;\n}\n";
-        let (code, length) = code::<{ 100 }>(source);
+        let (code, length) = code::<100>(source);
         assert_eq!(&code[..length], b"fn f() {\nlet x = 1 / 2; \nreturn x;\n}\n");
     }
 }
