@@ -254,7 +254,7 @@ impl fmt::Debug for Folder {
 }
 
 fn named<'f>(files: &'f [(String, Vec<u8>)], name: &str) -> Option<&'f [u8]> {
-    files.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.as_slice())
+    super::named(files, name).map(Vec::as_slice)
 }
 
 fn read_config(bytes: Option<&[u8]>) -> Result<Json> {

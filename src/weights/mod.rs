@@ -126,7 +126,7 @@ impl<'a> Weights<'a> {
     }
 
     fn stand_in(&self, name: &str) -> Option<&Supplied> {
-        self.supplied.iter().find(|(other, _)| other == name).map(|(_, supplied)| supplied)
+        named(&self.supplied, name)
     }
 
     fn tensor(&self, name: &str) -> Option<&Tensor<'a>> {
@@ -216,4 +216,9 @@ impl Weights<'_> {
 
 fn refuse(name: &str, message: String) -> Error {
     Error::new(ErrorKind::Weights, format!("weight {name:?}: {message}"))
+}
+
+/// What a list has under a name.
+fn named<'l, T>(list: &'l [(impl AsRef<str>, T)], name: &str) -> Option<&'l T> {
+    list.iter().find(|(other, _)| other.as_ref() == name).map(|(_, entry)| entry)
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::manifest::{self, FileEntry, Manifest, Window};
+use crate::weights::named;
 
 /// Files by their names.
 pub(super) type Found<'f> = [(&'f str, FileEntry)];
@@ -19,15 +20,11 @@ pub(super) fn verify(manifest: &Manifest, found: &Found<'_>, decisive: &[&str]) 
         named(found, name).map_or(Ok(()), |found| compare(name, expected, found))?;
     }
     for &name in decisive {
-        if named(found, name).is_some() && !manifest.files.iter().any(|(listed, _)| listed == name) {
+        if named(found, name).is_some() && named(&manifest.files, name).is_none() {
             return refuse(name, "not listed in manifest.json".into());
         }
     }
     Ok(())
-}
-
-fn named<'f>(found: &'f Found<'_>, name: &str) -> Option<&'f FileEntry> {
-    found.iter().find(|(other, _)| *other == name).map(|(_, entry)| entry)
 }
 
 fn compare(name: &str, expected: &FileEntry, found: &FileEntry) -> Result<()> {
